@@ -1,0 +1,256 @@
+"""The command line: python -m mini_sora COMMAND. Mistakes are one sentence and exit code 2."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from data_gen import WorldError
+
+from . import checkpoint
+from .config import Parser, UserError, add_flags, require, to_dict, with_flags
+from .evaluate import evaluate, judge, table, title
+from .fit import compute_dtype
+from .pipeline import WEIGHTS, MiniSora, check_device, check_size, warn_unknown
+from .train import PRESETS, train
+from .video import check_output, check_writable
+from .viz import contact_sheet
+
+
+def parse_size(text):
+    """'32x56' -> (32, 56), height first."""
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UserError(f"--size is height x width, as in 32x56, not {text!r}") from None
+    return height, width
+
+
+def _whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a whole number") from None
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a number") from None
+
+
+def build_parser():
+    """All commands, with help that teaches. Returns (parser, {command: its parser})."""
+    parser = Parser(
+        prog="mini-sora", description="A small, complete Sora: text to video, trained from scratch."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made = {}
+
+    def command(name, help, example):
+        made[name] = commands.add_parser(
+            name,
+            help=help,
+            description=help + ".",
+            epilog=f"example: python -m mini_sora {example}",
+        )
+        made[name].add_argument("--debug", action="store_true", help="show a traceback where something fails")
+        return made[name]
+
+    def sampling(sub):
+        sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
+        sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+        sub.add_argument("--seed", type=_whole, default=0, help="same seed, same video (0)")
+        sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")
+        sub.add_argument("--steps", type=_whole, help="denoising steps: fewer is faster, more is finer")
+        sub.add_argument(
+            "--guidance", type=_number, help="how strictly to follow the prompt; 1 is no guidance"
+        )
+
+    sub = command(
+        "generate",
+        "turn prompts into videos, and judge each",
+        'generate "a red circle moves left" -o circle.gif --seed 0',
+    )
+    sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
+    sub.add_argument(
+        "-o", "--output", required=True, help=".gif, .webp, .png (filmstrip), .mp4; or a directory"
+    )
+    sub.add_argument("--size", type=parse_size, help="height x width in pixels, multiples of 8 (as trained)")
+    sub.add_argument("--frames", type=_whole, help="1 + 4n frames, at 8 a second (as trained); 1 is an image")
+    sub.add_argument("--force", action="store_true", help="replace what is there")
+    sampling(sub)
+
+    sub = command(
+        "train",
+        "train a model from scratch: data, VAE, text encoder and DiT, verdict",
+        "train --preset quick --out runs/quick",
+    )
+    sub.add_argument("--preset", default="quick", help=f"sets everything: {', '.join(PRESETS)} (quick)")
+    sub.add_argument("--out", required=True, help="the directory of the run; from_pretrained loads it")
+    sub.add_argument(
+        "--resume", action="store_true", help="go on where the run in --out stopped, bit for bit"
+    )
+    sub.add_argument("--force", action="store_true", help="delete the run in --out and start afresh")
+    sub.add_argument("--allow-inexact-resume", action="store_true", help="resume on another machine too")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+    add_flags(sub, PRESETS["quick"])
+
+    sub = command(
+        "evaluate",
+        "measure a model on unseen scenes, beside the ceiling and the truth",
+        "evaluate --weights quick --count 256",
+    )
+    sub.add_argument("--count", type=_whole, default=256, help="clips to judge (256)")
+    sub.add_argument("--split", default="test", help="test, or heldout: combinations never trained (test)")
+    sub.add_argument("--sheet", help="a .png for the first clips with their verdicts")
+    sub.add_argument("--force", action="store_true", help="replace the sheet")
+    sampling(sub)
+
+    command("doctor", "show versions, device, precision, weights and write access", "doctor")
+    return parser, made
+
+
+def _asked(args):
+    """The sampling flags that were given."""
+    names = ("sampler", "steps", "guidance")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _load(args):
+    return MiniSora.from_pretrained(args.weights, device=args.device)
+
+
+def run_generate(args):
+    several = len(args.prompt) > 1
+    output = Path(args.output)
+    if several:
+        require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
+        require(not output.is_file(), f"{output} is a file; several prompts need a directory")
+    else:
+        check_output(output, args.force)
+    sora = _load(args)
+    check_size(args.size or sora.config.size, args.frames or sora.config.frames)
+    for prompt in args.prompt:
+        warn_unknown(sora, prompt)
+    began = time.perf_counter()
+    with tqdm(desc="denoising", unit="step", delay=1, leave=False) as bar:
+
+        def progress(done, steps):
+            bar.total = steps
+            bar.update(done - bar.n)
+
+        videos = sora.generate(
+            args.prompt, args.size, args.frames, seed=args.seed, progress=progress, **_asked(args)
+        )
+    seconds = time.perf_counter() - began
+    reports = judge([video.frames for video in videos], args.prompt)
+    paths = [output]
+    if several:
+        output.mkdir(parents=True, exist_ok=True)
+        paths = [output / f"{i:02d}.gif" for i in range(len(videos))]
+        check_writable(output / "sheet.png", args.force)
+    for video, report, path in zip(videos, reports, paths, strict=True):
+        video.save(path, force=args.force)
+        print(f"{path}: {title(video.prompt, report)[0]}")
+    if several:
+        titles = [title(video.prompt, report) for video, report in zip(videos, reports, strict=True)]
+        checkpoint.write_file(output / "sheet.png", contact_sheet([v.frames for v in videos], titles))
+        right = sum(bool(report and report.ok) for report in reports)
+        print(f"{output / 'sheet.png'}: {right} of {len(videos)} right")
+    print(f"{seconds / len(videos):.2f} s a clip")
+
+
+def run_train(args):
+    require(args.preset in PRESETS, f"there is no preset {args.preset!r}; there are: {', '.join(PRESETS)}")
+    flags = {name: value for name, value in vars(args).items() if value is not None}
+    settings = _paths(to_dict(PRESETS[args.preset]))
+    config = with_flags(PRESETS[args.preset], {k: v for k, v in flags.items() if k in settings})
+    out = Path(args.out)
+    require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
+    if args.force and out.exists():
+        ours = (out / "config.json").is_file() or not any(out.iterdir())
+        require(ours, f"{out} does not look like a run, so --force leaves it alone; choose another --out")
+        shutil.rmtree(out)
+    train(config, out, args.resume, args.device, args.allow_inexact_resume)
+    print(f"\n{out / 'sheet.png'} shows the clips; generate from them with --weights {out}")
+
+
+def _paths(values, where=""):
+    """The dotted names of all settings in a nested table."""
+    found = set()
+    for key, value in values.items():
+        found |= _paths(value, f"{where}{key}.") if isinstance(value, dict) else {where + key}
+    return found
+
+
+def run_evaluate(args):
+    require(args.count >= 1, f"--count is {args.count}; it must be at least 1")
+    if args.sheet:
+        require(Path(args.sheet).suffix == ".png", f"--sheet is a .png file, not {args.sheet!r}")
+        check_writable(args.sheet, args.force)
+    report, examples = evaluate(_load(args), args.count, args.split, seed=args.seed, **_asked(args))
+    print(table(report))
+    if args.sheet:
+        videos, captions, reports = zip(*examples[:24], strict=True)
+        titles = [title(caption, verdict) for caption, verdict in zip(captions, reports, strict=True)]
+        checkpoint.write_file(Path(args.sheet), contact_sheet(videos, titles))
+
+
+def run_doctor(args):
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    rows = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "processor": f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads",
+        "GPU": gpu,
+        "precision": str(compute_dtype("auto")).removeprefix("torch."),
+        "writable here": "yes" if os.access(".", os.W_OK) else "no: change to another directory",
+    }
+    for name, value in rows.items():
+        print(f"{name:14}{value}")
+    for place in sorted(WEIGHTS.glob("*/manifest.json")):
+        try:
+            checkpoint.load(place.parent)
+            verdict = "intact"
+        except UserError as error:
+            verdict = str(error)
+        print(f"{'weights':14}{place.parent.name}: {verdict}")
+
+
+def main(argv=None):
+    """Run one command; returns the exit code."""
+    parser, _ = build_parser()
+    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    commands = {"generate": run_generate, "train": run_train, "evaluate": run_evaluate, "doctor": run_doctor}
+    try:
+        args = parser.parse_args(argv)
+        if args.command != "doctor":
+            check_device(args.device)
+        commands[args.command](args)
+    except (UserError, WorldError) as error:
+        if debug:
+            raise
+        print(f"mini-sora: {error}", file=sys.stderr)
+        return 2
+    except torch.OutOfMemoryError:
+        if debug:
+            raise
+        print("mini-sora: out of memory; try a smaller --size, --preset or batch", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mini-sora: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

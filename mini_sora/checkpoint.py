@@ -1,0 +1,206 @@
+"""Directories of tensors that are complete or absent, and that notice a single flipped bit.
+
+A checkpoint is a directory of .safetensors files and a manifest.json with a SHA-256 for each file
+and one for itself. It is written aside, flushed, and renamed, so that a crash at any point leaves
+either the old state or the new one. Nothing is ever unpickled.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from .config import UserError, require
+
+try:
+    import fcntl
+except ImportError:  # Windows: runs are not locked there
+    fcntl = None
+
+FORMAT = 1
+ASIDE = ".aside-"  # the first letters of whatever is not finished
+
+
+def _seal(manifest):
+    text = json.dumps({k: v for k, v in manifest.items() if k != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory):
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path, data):
+    """Write bytes to a file that is complete or absent. Raises UserError where there is no space."""
+    aside = path.parent / f"{ASIDE}{os.getpid()}-{path.name}"
+    with _cleared(aside, path):
+        _write(aside, data)
+        os.replace(aside, path)
+
+
+@contextmanager
+def _cleared(aside, target):
+    """Remove what was written aside when anything goes wrong; say in a sentence what did."""
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+            reason = "no space is left" if full else error.strerror
+            raise UserError(f"{target} could not be written: {reason}") from error
+        raise
+
+
+def save(directory, tensors, meta):
+    """Write a checkpoint in one step.
+
+    tensors: {name: {key: tensor}}, one file each; meta: a table for JSON. A directory that stands
+    at this place is replaced. Raises UserError if it cannot be written; the old one then stays.
+    """
+    directory = Path(directory)
+    aside = directory.parent / f"{ASIDE}{os.getpid()}-{directory.name}"
+    with _cleared(aside, directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        hashes = {}
+        for name, table in tensors.items():
+            data = safetensors.torch.save({k: v.detach().contiguous().cpu() for k, v in table.items()})
+            hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+            _write(aside / f"{name}.safetensors", data)
+        manifest = {"format": FORMAT, "meta": meta, "files": hashes}
+        manifest["sha256"] = _seal(manifest)
+        _write(aside / "manifest.json", json.dumps(manifest, indent=1).encode())
+        _sync(aside)
+        if directory.exists():
+            old = directory.parent / f"{ASIDE}{os.getpid()}-old-{directory.name}"
+            os.rename(directory, old)
+            os.rename(aside, directory)
+            shutil.rmtree(old)
+        else:
+            os.rename(aside, directory)
+        _sync(directory.parent)
+
+
+def read_meta(directory):
+    """The meta table of a checkpoint, its manifest verified. Raises UserError."""
+    return _manifest(Path(directory))["meta"]
+
+
+def _manifest(directory):
+    require(directory.is_dir(), f"there is no checkpoint at {directory}; check the path")
+    path = directory / "manifest.json"
+    require(path.is_file(), f"{directory} is not a checkpoint: it has no manifest.json")
+    try:
+        manifest = json.loads(path.read_bytes())
+        sealed = isinstance(manifest, dict) and manifest["sha256"] == _seal(manifest)
+    except (ValueError, KeyError):
+        sealed = False
+    require(sealed, f"{path} is damaged: its checksum does not match; use another checkpoint")
+    version = manifest["format"]
+    require(
+        version <= FORMAT, f"{directory} has format {version}; this program reads up to {FORMAT}: update it"
+    )
+    return manifest
+
+
+def load(directory):
+    """Read a checkpoint, every byte verified: ({name: {key: tensor}}, meta). Raises UserError."""
+    directory = Path(directory)
+    manifest = _manifest(directory)
+    tensors = {}
+    for name, expected in manifest["files"].items():
+        path = directory / Path(name).name
+        require(path.is_file(), f"{path} is missing; use another checkpoint")
+        data = path.read_bytes()
+        intact = hashlib.sha256(data).hexdigest() == expected
+        require(intact, f"{path} is damaged: its checksum does not match; use another checkpoint")
+        try:
+            table = safetensors.torch.load(data)
+        except Exception as error:
+            raise UserError(f"{path} is not a safetensors file; use another checkpoint") from error
+        for key, tensor in table.items():
+            finite = not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+            require(finite, f"{path} holds a value in {key} that is not finite; use another checkpoint")
+        tensors[path.stem] = table
+    return tensors, manifest["meta"]
+
+
+def steps_of(folder):
+    """The checkpoints of a run's folder, oldest first: [(step, directory)]."""
+    found = Path(folder).glob("step-*")
+    return sorted((int(p.name[5:]), p) for p in found if p.name[5:].isdigit())
+
+
+def load_latest(folder, warn=print):
+    """The newest good checkpoint of a folder, as load gives it, or None where there is none.
+
+    A damaged one is passed over with a warning. Raises UserError where all are damaged.
+    """
+    checkpoints = steps_of(folder)
+    for _, path in reversed(checkpoints):
+        try:
+            return load(path)
+        except UserError as error:
+            warn(f"warning: {error}; trying the one before")
+    require(not checkpoints, f"every checkpoint in {folder} is damaged; start afresh in another directory")
+    return None
+
+
+def keep_newest(folder, count=2):
+    """Delete all but the newest checkpoints of a folder."""
+    for _, path in steps_of(folder)[:-count]:
+        shutil.rmtree(path)
+
+
+def load_weights(module, table, where):
+    """Put a table of tensors into a module. Raises UserError where names or shapes do not match."""
+    own = module.state_dict()
+    wrong = sorted({*own} ^ {*table}) or [k for k in own if own[k].shape != table[k].shape]
+    require(not wrong, f"{where} does not fit its config: {wrong[:1]}; use another checkpoint")
+    module.load_state_dict(table)
+
+
+@contextmanager
+def locked(directory):
+    """Hold a run directory for this process alone; sweep what a dead run left unfinished.
+
+    The lock is the operating system's, so it ends with its process. Raises UserError where another
+    run holds it or where the directory cannot be written.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / ".lock").open("a+b")
+    except OSError as error:
+        raise UserError(f"{directory} cannot be written ({error.strerror}); choose another --out") from error
+    with file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"another run is using {directory}; wait for it or choose another --out"
+            ) from None
+        for left in directory.rglob(f"{ASIDE}*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+        yield

@@ -1,0 +1,146 @@
+"""Dataclasses as the one place of every setting: checked when made, read from JSON and from flags.
+
+A config is a frozen dataclass beside its consumer, whose fields may be configs themselves. A flag
+is a path of field names: --dit.width 192 sets config.dit.width.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import math
+import typing
+
+
+class UserError(ValueError):
+    """A mistake in what was asked; its text is one sentence that names the thing and the way out."""
+
+
+def require(condition, message):
+    """Raise UserError with this message unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def check_numbers(config, low=0, high=1e9, **limits):
+    """Raise UserError unless every number of a config lies in its limits.
+
+    limits: field=(low, high) where a field has its own; the others share low and high.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float):
+                least, most = limits.get(field.name, (low, high))
+                fine = math.isfinite(number) and least <= number <= most
+                require(fine, f"{field.name} is {number}; it must be a number from {least:g} to {most:g}")
+
+
+def to_dict(config):
+    """A config as plain dictionaries, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls, values, where=""):
+    """The inverse of to_dict; raises UserError for unknown keys and values of the wrong type."""
+    require(isinstance(values, dict), f"the config {where or cls.__name__} is not a table of settings")
+    types = typing.get_type_hints(cls)
+    made = {}
+    for key, value in values.items():
+        require(key in types, f"the config has an unknown setting {where + key!r}{_closest(key, types)}")
+        if dataclasses.is_dataclass(types[key]):
+            made[key] = from_dict(types[key], value, f"{where}{key}.")
+        else:
+            made[key] = _convert(types[key], value, where + key)
+    return cls(**made)
+
+
+def _convert(kind, value, name):
+    if isinstance(value, list | tuple):
+        inner = typing.get_args(kind)
+        require(len(inner) == len(value), f"{name} takes {len(inner) or 'no'} values, not {len(value)}")
+        return tuple(_convert(k, v, name) for k, v in zip(inner, value, strict=True))
+    if kind is float and type(value) is int:
+        value = float(value)
+    require(type(value) is kind, f"{name} is {value!r}; it must be of type {kind.__name__}")
+    return value
+
+
+def difference(a, b, where=""):
+    """The settings in which two to_dict tables differ, as sentences."""
+    found = []
+    for key in sorted({*a, *b}):
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += difference(left, right, f"{where}{key}.")
+        elif json.dumps(left) != json.dumps(right):
+            found.append(f"{where}{key}: {left} against {right}")
+    return found
+
+
+def _closest(name, names):
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence, and name the closest known flag or word."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def parse_args(self, args=None, namespace=None):
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parser = self
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction) and getattr(found, action.dest, None):
+                    parser = action.choices[getattr(found, action.dest)]
+            flags = list(parser._option_string_actions)
+            raise UserError(f"unknown argument {unknown[0]!r}{_closest(unknown[0].split('=')[0], flags)}")
+        return found
+
+    def error(self, message):
+        raise UserError(message)
+
+
+def add_flags(parser, config, where=""):
+    """Add a flag for every setting of a config, its present value shown as the default."""
+    group = parser.add_argument_group(f"settings of {where.rstrip('.')}" if where else "settings")
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), where + field.name
+        if dataclasses.is_dataclass(value):
+            add_flags(parser, value, name + ".")
+        else:
+            shown = "x".join(map(str, value)) if isinstance(value, tuple) else value
+            group.add_argument(f"--{name}", metavar="X", help=f"default of the preset: {shown}")
+
+
+def with_flags(config, flags, where=""):
+    """A copy of the config in which the given flags, {path: text}, replace settings."""
+    values = to_dict(config)
+    for path, text in flags.items():
+        table, kinds = values, config
+        *parents, last = path.split(".")
+        for part in parents:
+            table, kinds = table[part], getattr(kinds, part)
+        table[last] = _read(text, getattr(kinds, last), path)
+    return from_dict(type(config), values)
+
+
+def _read(text, example, name):
+    """Text from the command line -> a value of the example's type."""
+    if isinstance(example, tuple):
+        parts = text.lower().split("x")
+        require(
+            len(parts) == len(example), f"--{name} takes {len(example)} numbers joined by x, not {text!r}"
+        )
+        return tuple(_read(part, value, name) for part, value in zip(parts, example, strict=True))
+    if isinstance(example, bool):
+        require(text in ("true", "false"), f"--{name} is true or false, not {text!r}")
+        return text == "true"
+    try:
+        return type(example)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(example, int) else "a number"
+        raise UserError(f"--{name} takes {kind}, not {text!r}") from None

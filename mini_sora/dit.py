@@ -1,0 +1,134 @@
+"""The diffusion transformer: noisy spacetime patches and a prompt in, a prediction per patch out.
+
+Every block is told, for each latent frame, its noise time, its place in the clip and the gist of the
+prompt by adaptive layer norm (adaLN-Zero, Peebles & Xie 2022), and reads the prompt word by word by
+cross-attention. A frame at t = 0 is a frame that is known.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .config import check_numbers, require
+from .layers import Attention, FeedForward, rotary_angles, time_embedding
+from .patches import coordinates, patchify, unpatchify
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """patch: latents per token (k, y, x); width, layers, heads; actions: how many, 0 for none."""
+
+    patch: tuple[int, int, int] = (1, 2, 2)
+    width: int = 96
+    layers: int = 4
+    heads: int = 3
+    actions: int = 0
+
+    def __post_init__(self):
+        check_numbers(self, low=1, high=65536, actions=(0, 1000))
+        fine = self.width % self.heads == 0 and self.width // self.heads % 2 == 0
+        require(fine, f"heads is {self.heads}; width ({self.width}) must be an even multiple of it")
+
+
+PLACE_WAVES = 4
+
+
+def waves(coords):
+    """Sinusoids of coordinates in latents: (N, axes) -> (N, 8 axes), waves of 4 to 32 latents."""
+    frequency = torch.pi / 2 ** torch.arange(1, PLACE_WAVES + 1, device=coords.device)
+    angle = coords[..., None] * frequency  # (N, axes, 4)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+class DiTBlock(nn.Module):
+    """Self-attention, cross-attention to the text, feed-forward; each gated by the noise time."""
+
+    def __init__(self, width, heads, text_width):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(3))
+        self.attention = Attention(width, heads)
+        self.cross_attention = Attention(width, heads, context_width=text_width)
+        self.feed_forward = FeedForward(width)
+        self.modulation = nn.Linear(width, 9 * width)
+
+    def forward(self, x, condition, text, mask, angles):
+        """x: (B, K, P, D), P tokens a frame; condition: (B, K, D); text: (B, L, D'); mask: (B, L)."""
+        shape = x.shape
+        (shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3, gate3) = self.modulation(condition)[
+            :, :, None, :
+        ].chunk(9, dim=-1)  # (B, K, 1, D) each
+        y = self.norm1(x) * (1 + scale1) + shift1  # (B, K, P, D)
+        x = x + gate1 * self.attention(y.flatten(1, 2), angles=angles).view(shape)
+        y = self.norm2(x) * (1 + scale2) + shift2
+        x = x + gate2 * self.cross_attention(y.flatten(1, 2), text, mask).view(shape)
+        y = self.norm3(x) * (1 + scale3) + shift3
+        return x + gate3 * self.feed_forward(y)  # (B, K, P, D)
+
+
+class DiT(nn.Module):
+    """A denoiser for latents of any (K, h, w) grid that the patch divides.
+
+    channels: of a latent, C; text_width: of the text encoder's vectors, D'.
+    """
+
+    def __init__(self, config, channels, text_width):
+        super().__init__()
+        self.config = config
+        width = config.width
+        token = channels * config.patch[0] * config.patch[1] * config.patch[2]
+        self.embed = nn.Linear(token, width)
+        self.place = nn.Linear(3 * 2 * PLACE_WAVES, width)
+        self.time = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
+        self.frame = nn.Linear(2 * PLACE_WAVES, width)
+        self.text = nn.Linear(text_width, width)
+        self.condition = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.action = nn.Embedding(config.actions + 1, width) if config.actions else None
+        self.blocks = nn.ModuleList(DiTBlock(width, config.heads, text_width) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(width, token)
+        self.init_weights()
+
+    def init_weights(self):
+        """Every choice of a first value, in one place."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        # adaLN-Zero: every gate starts shut, so each block starts as the identity and learns its
+        # way in; the head starts at zero, so the first prediction is zero whatever the input.
+        for block in self.blocks:
+            nn.init.zeros_(block.modulation.weight)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, z, t, text, mask, actions=None):
+        """One prediction.
+
+        z: (B, C, K, h, w) noisy latents; t: (B, K) noise times in [0, 1]; text: (B, L, D') from the
+        text encoder; mask: (B, L) bool; actions: (B, K) whole numbers, 0 for none. Computes in
+        the type of its weights; returns float32, (B, C, K, h, w).
+        """
+        grid, patch = z.shape[2:], self.config.patch
+        coords = coordinates(patch, grid, z.device)  # (N, 3)
+        x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
+        x = x + self.place(waves(coords).to(x.dtype))
+        x = x.unflatten(1, (grid[0] // patch[0], -1))  # (B, K', P, D)
+        angles = rotary_angles(coords, x.shape[-1] // self.config.heads)
+
+        weight = mask[..., None].to(text.dtype)
+        pooled = (text * weight).sum(1) / weight.sum(1)  # (B, D')
+        condition = self.time(time_embedding(t[:, :: patch[0]], 256).to(x.dtype))  # (B, K', D)
+        when = waves(coords.view(*x.shape[1:3], 3)[:, 0, :1])  # (K', 2 waves)
+        condition = condition + self.text(pooled)[:, None] + self.frame(when.to(x.dtype))
+        if actions is not None:
+            condition = condition + self.action(actions[:, :: patch[0]])
+        condition = self.condition(condition)
+
+        for block in self.blocks:
+            x = block(x, condition, text, mask, angles)  # (B, K', P, D)
+        shift, scale = self.modulation(condition)[:, :, None].chunk(2, dim=-1)
+        x = self.head(self.norm(x) * (1 + scale) + shift)  # (B, K', P, C * patch)
+        return unpatchify(x.flatten(1, 2), patch, grid).float()  # (B, C, K, h, w)

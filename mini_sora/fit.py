@@ -1,0 +1,242 @@
+"""The one training loop: every network here is trained by `fit`, and only `fit` takes a step.
+
+All randomness of step i comes from a generator seeded with (seed, i), so a resumed run needs no
+random state to go on bit for bit: model, EMA, optimizer and step are enough.
+"""
+
+import json
+import math
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.func import functional_call
+from tqdm import tqdm
+
+from . import checkpoint
+from .config import UserError, check_numbers, difference, require, to_dict
+from .muon import Muon
+from .viz import loss_curve
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """One training. muon_rate is for matrices inside blocks, adam_rate for everything else;
+    both rise for `warmup` steps and fall to zero over the last `decay` share of all steps."""
+
+    steps: int = 1000
+    batch: int = 16
+    adam_rate: float = 2e-3
+    muon_rate: float = 0.03
+    warmup: int = 50
+    decay: float = 0.6
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.99
+    precision: str = "auto"  # float32, bfloat16, or auto: bfloat16 where the processor has it
+    save_every: int = 500
+    preview_every: int = 500
+
+    def __post_init__(self):
+        check_numbers(self, steps=(1, 1e8), batch=(1, 65536), ema=(0, 0.99999), decay=(0, 1))
+        known = ("auto", "float32", "bfloat16")
+        require(self.precision in known, f"precision is {self.precision!r}; it is one of {', '.join(known)}")
+
+
+def compute_dtype(precision, device="cpu"):
+    """The type that matrices are multiplied in; auto means bfloat16 where it is fast."""
+    if precision == "auto":
+        able = torch.cpu.get_capabilities() if torch.device(device).type == "cpu" else {}
+        slow = torch.device(device).type == "cpu" and not (able.get("avx512_bf16") or able.get("amx_bf16"))
+        return torch.float32 if slow else torch.bfloat16
+    return getattr(torch, precision)
+
+
+def step_generator(seed, step):
+    """The source of all randomness of one step."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def rate_at(step, config):
+    """The share of the full learning rate at a step: up, flat, down to zero."""
+    up = (step + 1) / max(config.warmup, 1)
+    down = (config.steps - step) / max(config.decay * config.steps, 1)
+    return min(1.0, up, down)
+
+
+class EMA:
+    """An exponential moving average of the weights: smoother than the last step's, and what is used."""
+
+    def __init__(self, model, decay):
+        self.decay = decay
+        self.weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model, step):
+        decay = min(self.decay, (1 + step) / (10 + step))  # follow closely at first
+        torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in model.parameters()], 1 - decay)
+
+    @contextmanager
+    def inside(self, model):
+        """Within this block the model has the averaged weights."""
+        own = {name: p.data for name, p in model.named_parameters()}
+        for name, p in model.named_parameters():
+            p.data = self.weights[name]
+        try:
+            yield model
+        finally:
+            for name, p in model.named_parameters():
+                p.data = own[name]
+
+
+def _optimizers(model, config):
+    """Muon for the matrices inside blocks, AdamW for the rest, as a list."""
+    hidden = [p for name, p in model.named_parameters() if "blocks." in name and p.ndim > 1]
+    muon = {id(p) for p in hidden} if config.muon_rate else set()
+    rest = [p for p in model.parameters() if id(p) not in muon]
+    adam = torch.optim.AdamW(
+        rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
+    return [adam, Muon(hidden, lr=config.muon_rate)] if muon else [adam]
+
+
+def _flatten(optimizers):
+    return {
+        f"{i}.{index}.{key}": value
+        for i, optimizer in enumerate(optimizers)
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+    }
+
+
+def _unflatten(optimizers, table):
+    for i, optimizer in enumerate(optimizers):
+        state = {}
+        for name, value in table.items():
+            which, index, key = name.split(".", 2)
+            if int(which) == i:
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+@contextmanager
+def _interrupts():
+    """Within this block a first SIGINT or SIGTERM is only noted; a second acts at once."""
+    caught = []
+
+    def note(number, frame):
+        caught.append(number)
+        signal.signal(number, old[number])
+
+    try:
+        old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals go elsewhere
+        old = {}
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None, inexact=False, quiet=False):
+    """Train a model; returns it with its averaged weights, and the last losses' mean.
+
+    model: a module on its device; loss: (forward, generator) -> a number, where forward is the
+    model in the precision of the config and all randomness is drawn from generator; out: a
+    directory for metrics.jsonl, loss.png, samples/ and checkpoints/; preview: model -> (figures,
+    PNG bytes), called every preview_every steps and at the end; setup: a table that must be the
+    same when resuming. Raises UserError; SIGINT and SIGTERM save and end with code 130 and 143.
+    """
+    out, folder = Path(out), Path(out) / "checkpoints"
+    device = next(model.parameters()).device
+    dtype = compute_dtype(config.precision, device)
+    setup = {"fit": to_dict(config), "seed": seed, "dtype": str(dtype), **(setup or {})}
+    place = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.split("+")[0],
+        "device": device.type,
+    }
+    optimizers, ema, first = _optimizers(model, config), EMA(model, config.ema), 0
+    rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+
+    found = checkpoint.load_latest(folder, tqdm.write) if folder.exists() else None
+    if found:
+        require(resume, f"{out} holds an earlier run; go on with --resume, or choose another --out")
+        tensors, meta = found
+        changed = difference(meta["setup"], json.loads(json.dumps(setup)))
+        require(not changed, f"the checkpoint in {folder} was made with other settings: {'; '.join(changed)}")
+        moved = difference(meta["place"], place)
+        advice = "pass --allow-inexact-resume to go on all the same"
+        require(inexact or not moved, f"resuming would not be exact ({'; '.join(moved)}); {advice}")
+        checkpoint.load_weights(model, tensors["model"], folder)
+        _unflatten(optimizers, tensors["optimizer"])
+        ema.weights = {name: tensors["ema"][name].to(device) for name in ema.weights}
+        first = meta["step"]
+
+    out.mkdir(parents=True, exist_ok=True)
+    lines = (out / "metrics.jsonl").read_text().splitlines() if found else []
+    lines = [line for line in lines if json.loads(line)["step"] < first]
+
+    def save(step):
+        tensors = {"model": model.state_dict(), "ema": ema.weights, "optimizer": _flatten(optimizers)}
+        checkpoint.save(folder / f"step-{step:07d}", tensors, {"step": step, "setup": setup, "place": place})
+        checkpoint.keep_newest(folder)
+        checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
+
+    def show(step):
+        checkpoint.write_file(out / "loss.png", loss_curve(lines, out.name))
+        if preview:
+            with ema.inside(model), torch.no_grad():
+                figures, picture = preview(model)
+            (out / "samples").mkdir(exist_ok=True)
+            checkpoint.write_file(out / "samples" / f"step-{step:07d}.png", picture)
+            lines.append(json.dumps({"step": step - 1, **figures}))
+            bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
+
+    def forward(*args):
+        return functional_call(model, {name: p.to(dtype) for name, p in model.named_parameters()}, args)
+
+    bar = tqdm(total=config.steps, initial=first, desc=out.name, disable=quiet, mininterval=1, unit="step")
+    with bar, _interrupts() as caught:
+        for step in range(first, config.steps):
+            began = time.perf_counter()
+            value = loss(forward, step_generator(seed, step))
+            value.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
+                last = [str(path) for _, path in checkpoint.steps_of(folder)][-1:]
+                kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint was made yet"
+                raise UserError(
+                    f"the loss or its gradient is not finite at step {step} (loss {value:.4g}, gradient "
+                    f"{norm:.4g}, rate {rate_at(step, config) * config.adam_rate:.4g}, seed {seed}); nothing "
+                    f"was updated and {kept}; try a lower rate"
+                )
+            groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate * rate_at(step, config)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            ema.update(model, step)
+
+            row = {"step": step, "loss": value.item(), "gradient": norm.item(), "rate": groups[0]["lr"]}
+            lines.append(json.dumps({**row, "seconds": round(time.perf_counter() - began, 4)}))
+            bar.update()
+            done = step + 1
+            if done % config.preview_every == 0 or done == config.steps:
+                show(done)
+            if done % config.save_every == 0 or done == config.steps or caught:
+                save(done)
+            if caught:
+                message = f"stopped at step {done} of {config.steps} and saved; go on with --resume"
+                tqdm.write(message)
+                raise SystemExit(128 + caught[0])
+
+    for name, p in model.named_parameters():
+        p.data.copy_(ema.weights[name])
+    losses = [row["loss"] for row in map(json.loads, lines) if "loss" in row][-100:]
+    return model, sum(losses) / len(losses)

@@ -1,0 +1,117 @@
+"""A video that knows how to save and show itself."""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import checkpoint
+from .config import UserError, require
+
+FPS = 8
+SHOWN = 192  # small videos are enlarged by a whole number to about this short side, pixels
+FORMATS = (".gif", ".webp", ".png", ".mp4")
+
+
+def check_output(path, force=False):
+    """The path as a Path, if a video can go there. Raises UserError, before any work is done."""
+    path = Path(path)
+    good = path.suffix.lower() in FORMATS
+    require(good, f"{path} ends in {path.suffix!r}; a video is saved as {', '.join(FORMATS)}")
+    check_writable(path, force)
+    return path
+
+
+def check_writable(path, force=False):
+    """Raise UserError unless a file can be written at this path; without force, none may be there."""
+    path = Path(path)
+    require(not path.is_dir(), f"{path} is a directory; name a file in it")
+    require(force or not path.exists(), f"{path} exists; choose another name, or --force to replace it")
+    require(path.parent.is_dir(), f"there is no directory {path.parent}; make it first")
+    probe = path.parent / f"{checkpoint.ASIDE}probe"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}); choose another place"
+        ) from error
+
+
+def filmstrip(frames, count=None, gap=1):
+    """Frames side by side: uint8 (T, H, W, 3) -> (H, about T * W, 3); count thins them out evenly."""
+    if count and count < len(frames):
+        frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    edge = np.full((frames.shape[1], gap, 3), 255, np.uint8)
+    return np.concatenate([part for frame in frames for part in (frame, edge)][:-1], axis=1)
+
+
+class Video:
+    """frames: uint8 (T, H, W, 3), at 8 frames per second; prompt: what was asked for."""
+
+    def __init__(self, frames, prompt=""):
+        frames = np.asarray(frames)
+        good = frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[3] == 3 and frames.size
+        require(good, f"a video is uint8 of shape (T, H, W, 3), not {frames.dtype} {frames.shape}")
+        self.frames, self.prompt = frames, prompt
+
+    def __repr__(self):
+        t, h, w, _ = self.frames.shape
+        return f"Video({t} frames of {h}x{w}, {self.prompt!r})"
+
+    def enlarged(self, scale=None):
+        """The frames, each pixel repeated: uint8 (T, scale H, scale W, 3)."""
+        scale = scale or max(1, SHOWN // min(self.frames.shape[1:3]))
+        return self.frames.repeat(scale, axis=1).repeat(scale, axis=2)
+
+    def to_bytes(self, suffix, scale=None):
+        """The file that save would write, as bytes. suffix: .gif, .webp, .png or .mp4."""
+        frames, buffer = self.enlarged(scale), io.BytesIO()
+        if suffix == ".mp4":
+            _write_mp4(frames, buffer)
+        elif suffix == ".png":
+            Image.fromarray(filmstrip(frames, gap=4)).save(buffer, "png")
+        else:
+            first, *rest = [Image.fromarray(frame) for frame in frames]
+            options = {"lossless": True} if suffix == ".webp" else {}
+            first.save(
+                buffer,
+                suffix[1:],
+                save_all=True,
+                append_images=rest,
+                duration=1000 // FPS,
+                loop=0,
+                **options,
+            )
+        return buffer.getvalue()
+
+    def save(self, path, force=False, scale=None):
+        """Write .gif, .webp, .png (a filmstrip) or .mp4 (needs the extra [video]).
+
+        scale: how often each pixel is repeated; unless given, up to about 192 pixels. Raises
+        UserError where the file exists (without force) or cannot be written.
+        """
+        path = check_output(path, force)
+        checkpoint.write_file(path, self.to_bytes(path.suffix.lower(), scale))
+
+    def _repr_html_(self):
+        data = base64.b64encode(self.to_bytes(".gif")).decode()
+        words = html.escape(self.prompt)
+        return f'<img src="data:image/gif;base64,{data}" alt="{words}" title="{words}">'
+
+
+def _write_mp4(frames, buffer):
+    try:
+        import av
+    except ImportError:
+        raise UserError('.mp4 needs the extra [video]: pip install "mini-sora[video]"') from None
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "12"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())

@@ -1,0 +1,55 @@
+"""Pictures for people: contact sheets and loss curves, as PNG bytes."""
+
+import io
+import json
+import textwrap
+
+from matplotlib.figure import Figure
+
+from .video import filmstrip
+
+
+def _png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def contact_sheet(videos, titles, columns=2, count=9):
+    """Filmstrips under their titles, as one picture.
+
+    videos: a list of uint8 (T, H, W, 3); titles: (text, good) for each; good False is written in
+    red, True in green, None in black; count: frames shown of each clip. Returns PNG bytes.
+    """
+    rows = -(-len(videos) // columns)
+    strips = [filmstrip(video, count) for video in videos]
+    aspect = max(strip.shape[0] / strip.shape[1] for strip in strips)
+    width = 11 / columns
+    figure = Figure(figsize=(11, rows * (width * aspect + 0.42)), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, strip, (title, good) in zip(axes, strips, titles, strict=False):
+        axis.imshow(strip, interpolation="nearest")
+        color = {True: "#0a6b2d", False: "#b00020", None: "black"}[good]
+        axis.set_title(textwrap.fill(title, 66), fontsize=9, color=color, loc="left")
+    return _png(figure)
+
+
+def loss_curve(metrics, title):
+    """The loss by step on a log scale, single steps and a running mean. metrics: lines of JSON."""
+    rows = [json.loads(line) for line in metrics]
+    rows = [row for row in rows if "loss" in row]
+    steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
+    mean, smooth = losses[0], []
+    for loss in losses:
+        mean = 0.95 * mean + 0.05 * loss
+        smooth.append(mean)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.semilogy(steps, losses, color="#9bb7d4", linewidth=0.6, label="each step")
+    axis.semilogy(steps, smooth, color="#123d6b", label="running mean of 20")
+    axis.set(xlabel="step", ylabel="loss", title=title)
+    axis.grid(alpha=0.3, which="both")
+    axis.legend()
+    return _png(figure)

@@ -1,0 +1,18 @@
+import pytest
+
+from mini_sora import MiniSora
+from mini_sora.__main__ import main
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """A run of the smoke preset: every stage, a few steps each."""
+    out = tmp_path_factory.mktemp("runs") / "smoke"
+    assert main(["train", "--preset", "smoke", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def smoke(smoke_run):
+    """The model that the smoke run left."""
+    return MiniSora.from_pretrained(smoke_run)

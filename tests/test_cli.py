@@ -1,0 +1,178 @@
+"""The command line: what it makes, and one sentence with exit code 2 for every mistake."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from data_gen.__main__ import main as data_gen
+from mini_sora.__main__ import main
+from mini_sora.checkpoint import steps_of
+
+PROMPT = "a red circle moves left"
+
+
+def fails(capsys, *argv, command=main):
+    """Run a command that must fail with one sentence; returns the sentence."""
+    assert command([str(a) for a in argv]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert "Traceback" not in "".join(error)
+    return error[-1]
+
+
+def test_generate_writes_a_video_and_a_verdict(smoke_run, tmp_path, capsys):
+    out = tmp_path / "a b" / "círculo.gif"
+    out.parent.mkdir()
+    argv = [
+        "generate",
+        PROMPT,
+        "-o",
+        str(out),
+        "--weights",
+        str(smoke_run),
+        "--size",
+        "24x40",
+        "--frames",
+        "5",
+    ]
+    assert main(argv) == 0
+    with Image.open(out) as image:
+        assert image.n_frames == 5 and image.size[0] / image.size[1] == 40 / 24
+    assert PROMPT in capsys.readouterr().out
+    assert "exists" in fails(capsys, *argv)
+    assert main([*argv, "--force"]) == 0
+
+
+def test_generate_makes_a_directory_for_several_prompts(smoke_run, tmp_path, capsys):
+    out = tmp_path / "many"
+    argv = ["generate", PROMPT, "the square is blue", "🦊", "-o", str(out), "--weights", str(smoke_run)]
+    assert main(argv) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["00.gif", "01.gif", "02.gif", "sheet.png"]
+    captured = capsys.readouterr()
+    assert "right" in captured.out and "[not judged]" in captured.out
+    assert "exists" in fails(capsys, *argv)
+
+
+def test_unknown_words_are_named(smoke_run, tmp_path, capsys):
+    argv = ["generate", "a red dog jumps", "-o", str(tmp_path / "d.gif"), "--weights", str(smoke_run)]
+    assert main(argv) == 0
+    assert "'dog', 'jumps'" in capsys.readouterr().err
+
+
+GENERATE = ("generate", PROMPT, "-o", "OUT.gif", "--weights", "RUN")
+MISTAKES = [
+    (("generate", "", *GENERATE[2:]), "empty"),
+    (("generate", "x " * 500_000, *GENERATE[2:]), "too long"),
+    ((*GENERATE, "--size", "30x32"), "side 30"),
+    ((*GENERATE, "--size", "0x32"), "side 0"),
+    ((*GENERATE, "--size", "-8x32"), "side -8"),
+    ((*GENERATE, "--size", "32"), "--size"),
+    ((*GENERATE, "--frames", "16"), "try 17"),
+    ((*GENERATE, "--frames", "0"), "0 frames"),
+    ((*GENERATE, "--frames", "many"), "whole number"),
+    ((*GENERATE, "--seed", "-1"), "seed"),
+    ((*GENERATE, "--steps", "0"), "steps"),
+    ((*GENERATE, "--guidance", "nan"), "guidance"),
+    ((*GENERATE, "--sampler", "magic"), "sampler"),
+    ((*GENERATE, "--sed", "3"), "did you mean '--seed'"),
+    ((*GENERATE, "--weights", "nowhere"), "no weights 'nowhere'"),
+    ((*GENERATE, "--device", "cuda:77"), "cuda:77"),
+    ((*GENERATE, "--device", "toaster"), "toaster"),
+    (("generate", PROMPT, "--weights", "RUN"), "-o"),
+    (("generate", PROMPT, "-o", "OUT.avi", "--weights", "RUN"), ".avi"),
+    (("generate", PROMPT, "-o", "OUT/no/x.gif", "--weights", "RUN"), "no directory"),
+    (("generate", PROMPT, "-o", "/proc/x.gif", "--weights", "RUN"), "cannot be written"),
+    (("train", "--preset", "quik", "--out", "OUT"), "quick"),
+    (("train", "--preset", "smoke", "--out", "/proc/run"), "cannot be written"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--resume"), "no run to resume"),
+    (("train", "--preset", "smoke", "--out", "RUN"), "holds an earlier run"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "33x32"), "33"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.stepz", "3"), "--dit.fit.steps"),
+    (("evaluate", "--weights", "RUN", "--count", "0"), "--count"),
+    (("evaluate", "--weights", "RUN", "--split", "dev"), "split"),
+    (("evaluate", "--weights", "RUN", "--sheet", "x.jpg"), ".png"),
+    (("generat", PROMPT), "generate"),
+    ((), "COMMAND"),
+]
+
+
+@pytest.mark.parametrize("argv, word", MISTAKES, ids=[f"{i}-{word}" for i, (_, word) in enumerate(MISTAKES)])
+def test_mistakes_are_one_sentence(argv, word, smoke_run, tmp_path, capsys):
+    argv = [a.replace("OUT", str(tmp_path / "out")).replace("RUN", str(smoke_run)) for a in argv]
+    assert word in fails(capsys, *argv)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(smoke_run):
+    with pytest.raises(ValueError, match="empty"):
+        main(["generate", "", "-o", "x.gif", "--weights", str(smoke_run), "--debug"])
+
+
+def test_resume_with_other_flags_lists_them(smoke_run, capsys):
+    argv = ("train", "--preset", "smoke", "--out", smoke_run, "--resume", "--dit.fit.batch", "5")
+    assert "dit.fit.batch: 4 against 5" in fails(capsys, *argv)
+
+
+def test_force_deletes_runs_only(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "does not look like a run" in fails(
+        capsys, "train", "--preset", "smoke", "--out", tmp_path, "--force"
+    )
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert main(["evaluate", "--weights", str(smoke_run), "--count", "4", "--sheet", str(sheet)]) == 0
+    printed = capsys.readouterr().out
+    assert "ceiling" in printed and "95% interval" in printed and sheet.exists()
+
+
+def test_doctor(capsys):
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "torch" in printed and "quick: intact" in printed
+
+
+def test_a_terminated_run_resumes(tmp_path, smoke_run):
+    """SIGTERM during the DiT stage: exit 143, and the resumed run makes the very same model."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "mini_sora", "train", "--preset", "smoke", "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("dit:"):
+                process.send_signal(signal.SIGTERM)
+                break
+        process.stderr.read()
+    assert process.returncode == 143
+    assert steps_of(out / "dit" / "checkpoints")
+    assert main(["train", "--preset", "smoke", "--out", str(out), "--resume"]) == 0
+    for name in ("sora.safetensors", "vae.safetensors"):
+        assert (out / "model" / name).read_bytes() == (smoke_run / "model" / name).read_bytes()
+
+
+def test_data_gen_writes_clips(tmp_path, capsys):
+    argv = ["shapes", "--seed", "7", "--count", "2", "-o", str(tmp_path / "clips")]
+    assert data_gen(argv) == 0
+    assert len(list((tmp_path / "clips").glob("*.gif"))) == len(list((tmp_path / "clips").glob("*.txt"))) == 2
+    assert "exists" in fails(capsys, *argv, command=data_gen)
+    assert data_gen([*argv, "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        (("--size", "33x32"), "33"),
+        (("--frames", "4"), "1 + 4n"),
+        (("--count", "0"), "--count"),
+        (("--seed", "-2"), "seed"),
+        (("--split", "x"), "split"),
+        (("--colour", "x"), "--colour"),
+    ],
+)
+def test_data_gen_mistakes(change, word, tmp_path, capsys):
+    assert word in fails(capsys, "shapes", "-o", tmp_path / "c", *change, command=data_gen)
+    assert not (tmp_path / "c").exists()

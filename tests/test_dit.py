@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from mini_sora.dit import DiT, DiTConfig
+
+CONFIG = DiTConfig(patch=(1, 2, 2), width=24, layers=2, heads=2, actions=4)
+
+
+def inputs(grid=(3, 4, 6), batch=2):
+    g = torch.Generator().manual_seed(0)
+    z, text = torch.randn(batch, 3, *grid, generator=g), torch.randn(batch, 5, 10, generator=g)
+    return z, torch.rand(batch, grid[0], generator=g), text, torch.arange(5) < torch.tensor([[4]] * batch)
+
+
+def woken():
+    """A DiT whose zero-initialised layers have been moved, as training moves them."""
+    torch.manual_seed(0)
+    model = DiT(CONFIG, channels=3, text_width=10)
+    for p in model.parameters():
+        p.data += torch.randn_like(p) * 0.2
+    return model.eval()
+
+
+def changed(a, b):
+    return (a - b).abs().max() > 1e-4
+
+
+def test_output_is_zero_at_initialisation():
+    model = DiT(CONFIG, channels=3, text_width=10)
+    out = model(*inputs())
+    assert out.shape == (2, 3, 3, 4, 6) and (out == 0).all()
+
+
+def test_blocks_are_the_identity_at_initialisation():
+    model = DiT(CONFIG, channels=3, text_width=10)
+    x = torch.randn(2, 3, 6, 24)
+    _z, _t, text, mask = inputs()
+    angles = torch.randn(18, 6)
+    assert torch.equal(model.blocks[0](x, torch.randn(2, 3, 24), text, mask, angles), x)
+
+
+@pytest.mark.parametrize("grid", [(1, 4, 4), (5, 4, 6), (2, 8, 14), (9, 6, 2)])
+def test_the_same_weights_take_any_grid(grid):
+    z, *rest = inputs(grid)
+    assert woken()(z, *rest).shape == z.shape
+
+
+def test_every_input_matters():
+    model = woken()
+    z, t, text, mask = inputs()
+    base = model(z, t, text, mask)
+    assert changed(base, model(z, t * 0.5, text, mask))
+    assert changed(base, model(z, t, text.roll(1, 0), mask))
+    actions = torch.tensor([[0, 1, 2], [4, 0, 0]])
+    assert changed(base, model(z, t, text, mask, actions))
+
+
+def test_noise_time_of_one_frame_reaches_that_frame():
+    model = woken()
+    for block in model.blocks:  # without attention between tokens, frames do not meet
+        block.attention.out.weight.data.zero_()
+    z, t, text, mask = inputs()
+    other = t.clone()
+    other[:, 1] += 0.2
+    moved = (model(z, t, text, mask) - model(z, other, text, mask)).abs().amax((0, 1, 3, 4)) > 1e-4
+    assert moved.tolist() == [False, True, False]
+
+
+def test_masked_text_does_not_matter():
+    model = woken()
+    z, t, text, mask = inputs()
+    text_2 = torch.where(mask[..., None], text, 7.0)
+    torch.testing.assert_close(model(z, t, text, mask), model(z, t, text_2, mask))
+
+
+def test_frames_have_an_order():
+    model = woken()
+    z, t, text, mask = inputs()
+    z = z[:, :, :1].expand(-1, -1, 3, -1, -1)
+    t = t[:, :1].expand(-1, 3)
+    out = model(z, t, text, mask)
+    assert changed(out[:, :, 0], out[:, :, 2])

@@ -1,0 +1,260 @@
+"""Faults 2, 3, 5, 7, 13, 14, 18 and 19, and what a training loop must do: learn, save, go on exactly."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from mini_sora import checkpoint
+from mini_sora.config import UserError
+from mini_sora.fit import EMA, FitConfig, fit, rate_at, step_generator
+from mini_sora.muon import Muon, orthogonalize
+
+CONFIG = FitConfig(steps=12, batch=8, warmup=2, precision="float32", save_every=4, preview_every=6)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter = nn.Linear(3, 8)
+        self.blocks = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
+        self.leave = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.leave(self.blocks(self.enter(x.to(self.enter.weight.dtype)))).float()
+
+
+def loss(forward, generator):
+    x = torch.randn(8, 3, generator=generator)
+    return (forward(x) - x[:, :2].sin()).pow(2).mean()
+
+
+def run(out, config=CONFIG, loss=loss, **options):
+    return fit(Net(), loss, config, out, quiet=True, **options)
+
+
+def state(out):
+    return checkpoint.load_latest(out / "checkpoints")[0]
+
+
+def same(a, b):
+    return (
+        all(torch.equal(a[part][key], b[part][key]) for part in a for key in a[part]) and a.keys() == b.keys()
+    )
+
+
+class Stop(Exception):
+    pass
+
+
+def stopping_at(step):
+    """The loss, until a step at which the process dies."""
+    calls = []
+
+    def dying(forward, generator):
+        calls.append(1)
+        if len(calls) > step:
+            raise Stop
+        return loss(forward, generator)
+
+    return dying
+
+
+def test_it_learns_and_leaves_its_traces(tmp_path):
+    config = dataclasses.replace(CONFIG, steps=300, save_every=100, preview_every=150)
+    model, last = run(tmp_path, config, preview=lambda model: ({"score": 1.5}, b"picture"))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert len(losses) == 300 and sum(losses[-20:]) < 0.1 * sum(losses[:20])
+    assert {"step": 149, "score": 1.5} in rows
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "samples" / "step-0000150.png").read_bytes() == b"picture"
+    assert [step for step, _ in checkpoint.steps_of(tmp_path / "checkpoints")] == [200, 300]
+    averaged = state(tmp_path)["ema"]
+    assert all(torch.equal(p, averaged[name]) for name, p in model.named_parameters())
+    assert abs(last - sum(losses[-100:]) / 100) < 1e-6
+
+
+@pytest.mark.parametrize("died_at", [0, 3, 4, 9])
+def test_resume_equals_uninterrupted_bit_for_bit(tmp_path, died_at):
+    run(tmp_path / "whole")
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", loss=stopping_at(died_at))
+    run(tmp_path / "cut", resume=True)
+    assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+    metrics = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in path.read_text().splitlines()
+        ]
+        for path in (tmp_path / "whole" / "metrics.jsonl", tmp_path / "cut" / "metrics.jsonl")
+    ]
+    assert metrics[0] == metrics[1]
+
+
+SCRIPT = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    import test_fit
+    def slow(forward, generator):
+        time.sleep(0.05)
+        print("step", flush=True)
+        return test_fit.loss(forward, generator)
+    test_fit.run(Path(sys.argv[1]), loss=slow, resume=True)
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_signals_then_resume_is_exact(tmp_path, number, code):
+    script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent)))
+    command = [sys.executable, "-c", script, str(tmp_path / "cut")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(6):
+            process.stdout.readline()
+        process.send_signal(number)
+        errors = process.communicate()[1]
+    assert process.returncode == code, errors
+    saved = checkpoint.steps_of(tmp_path / "cut" / "checkpoints")[-1][0]
+    assert saved == 4 if number == signal.SIGKILL else saved >= 6
+    run(tmp_path / "cut", resume=True)
+    run(tmp_path / "whole")
+    assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
+MID_SAVE = """
+    import dataclasses, sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    import test_fit
+    from mini_sora import checkpoint
+    write = checkpoint._write
+    def telling(path, data):
+        print("writing", flush=True)
+        write(path, data)
+    checkpoint._write = telling
+    config = dataclasses.replace(test_fit.CONFIG, save_every=1)
+    test_fit.run(Path(sys.argv[1]), config, resume=True)
+"""
+
+
+@pytest.mark.parametrize("file", range(9, 17))
+def test_sigkill_in_mid_save_then_resume_is_exact(tmp_path, file):
+    """Each save writes five files; the process dies as it begins the file-th of all."""
+    script = textwrap.dedent(MID_SAVE.format(tests=str(checkpoint.Path(__file__).parent)))
+    command = [sys.executable, "-c", script, str(tmp_path / "cut")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for _ in range(file):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    config = dataclasses.replace(CONFIG, save_every=1)
+    run(tmp_path / "cut", config, resume=True)
+    run(tmp_path / "whole", config)
+    assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
+def test_a_second_signal_ends_at_once_and_the_old_checkpoint_stays(tmp_path):
+    script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent))).replace(
+        "0.05", "0.4"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for _ in range(6):
+            process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] >= 4
+
+
+@pytest.mark.parametrize("poison", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_update(tmp_path, poison):
+    def poisoned(forward, generator, calls=[]):  # noqa: B006 (the list counts the calls)
+        calls.append(1)
+        value = loss(forward, generator)
+        if len(calls) != 7:
+            return value
+        return value * float("nan") if poison == "loss" else value + (value - value.detach()).abs().sqrt()
+
+    with pytest.raises(UserError, match=r"not finite at step 6 .*seed 5.*step-0000004"):
+        run(tmp_path, loss=poisoned, seed=5)
+    assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] == 4
+
+
+def test_an_earlier_run_is_never_overwritten(tmp_path):
+    run(tmp_path)
+    with pytest.raises(UserError, match="--resume"):
+        run(tmp_path)
+
+
+def test_other_settings_are_listed(tmp_path):
+    run(tmp_path)
+    with pytest.raises(UserError, match=r"fit\.batch: 8 against 9.*seed: 0 against 1"):
+        run(tmp_path, dataclasses.replace(CONFIG, batch=9), seed=1, resume=True)
+
+
+def test_another_thread_count_is_refused_unless_asked_for(tmp_path):
+    with pytest.raises(Stop):
+        run(tmp_path, loss=stopping_at(5))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(UserError, match="threads"):
+            run(tmp_path, resume=True)
+        run(tmp_path, resume=True, inexact=True)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_randomness_depends_on_seed_and_step_alone():
+    draws = {(s, i): torch.rand(1, generator=step_generator(s, i)).item() for s in range(3) for i in range(3)}
+    assert len(set(draws.values())) == 9
+    assert torch.rand(1, generator=step_generator(2, 1)).item() == draws[2, 1]
+
+
+def test_rate_rises_stays_and_falls_to_zero():
+    config = FitConfig(steps=100, warmup=10, decay=0.5)
+    rates = [rate_at(step, config) for step in range(101)]
+    assert rates[0] == 0.1 and rates[9:51] == [1.0] * 42 and rates[75] == 0.5 and rates[100] == 0
+
+
+def test_ema_is_the_average_of_the_past():
+    net = nn.Linear(1, 1, bias=False)
+    net.weight.data.fill_(0.0)
+    ema = EMA(net, 0.9)
+    net.weight.data.fill_(1.0)
+    for step in range(1000, 1003):
+        ema.update(net, step)
+    torch.testing.assert_close(ema.weights["weight"], torch.full((1, 1), 1 - 0.9**3))
+    with ema.inside(net):
+        torch.testing.assert_close(net.weight.data, ema.weights["weight"])
+    assert net.weight.item() == 1.0
+
+
+def test_muon_moves_by_orthogonal_matrices():
+    g = torch.Generator().manual_seed(0)
+    for shape in ((4, 24, 16), (1, 8, 40)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape, generator=g)).float())
+        assert values.min() > 0.5 and values.max() < 1.5
+    weight = nn.Parameter(torch.zeros(6, 4, 3, 3))
+    weight.grad = torch.randn(6, 4, 3, 3, generator=g)
+    Muon([weight], lr=0.1).step()
+    moved = torch.linalg.svdvals(weight.detach().flatten(1))
+    assert (weight * weight.grad).sum() < 0 and moved.min() > 0.04 and moved.max() < 0.16
+
+
+def test_bfloat16_trains_float32_weights(tmp_path):
+    model, _ = run(tmp_path, dataclasses.replace(CONFIG, precision="bfloat16"))
+    assert all(p.dtype == torch.float32 for p in model.parameters())

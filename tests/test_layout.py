@@ -1,0 +1,84 @@
+"""The layering rule of the two packages, read from their imports."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LAYERS = (
+    {"config", "layers", "patches", "muon"},
+    {"checkpoint", "diffusion", "vae", "text", "dit"},
+    {"samplers", "video", "data"},
+    {"viz", "pipeline"},
+    {"fit", "evaluate"},
+    {"train"},
+    {"__main__"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+WORLD_READERS = {"data", "evaluate", "__main__"}
+
+
+def imports(path):
+    """(package or None for a relative import, module names) of every import in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level and node.module:
+                yield None, node.module.split(".")[0]
+            elif node.level:
+                yield from ((None, alias.name) for alias in node.names)
+            else:
+                yield node.module.split(".")[0], node.module
+
+
+def test_every_file_has_a_layer():
+    files = {path.stem for path in (ROOT / "mini_sora").glob("*.py")} - {"__init__"}
+    assert files == set(LEVEL)
+
+
+def test_files_import_strictly_lower_layers():
+    for name, level in LEVEL.items():
+        for package, module in imports(ROOT / "mini_sora" / f"{name}.py"):
+            if package is None and module in LEVEL:
+                assert LEVEL[module] < level, (
+                    f"{name} (layer {level}) imports {module} (layer {LEVEL[module]})"
+                )
+
+
+def test_only_some_files_know_the_world():
+    for name in LEVEL:
+        packages = {package for package, _ in imports(ROOT / "mini_sora" / f"{name}.py")}
+        assert "data_gen" not in packages or name in WORLD_READERS, f"{name} imports data_gen"
+
+
+def test_the_world_needs_numpy_alone():
+    allowed = {None, "numpy", "PIL"}  # PIL only to write pictures from the command line
+    standard = {
+        "argparse",
+        "ast",
+        "concurrent",
+        "dataclasses",
+        "difflib",
+        "math",
+        "os",
+        "pathlib",
+        "re",
+        "sys",
+    }
+    for path in (ROOT / "data_gen").glob("*.py"):
+        packages = {package for package, _ in imports(path)} - standard
+        assert packages <= (allowed if path.stem == "__main__" else allowed - {"PIL"}), path
+
+
+def test_schedules_and_samplers_know_no_network():
+    for name in ("diffusion", "samplers"):
+        modules = {
+            module for package, module in imports(ROOT / "mini_sora" / f"{name}.py") if package is None
+        }
+        assert modules <= {"config", "diffusion"}
+
+
+def test_files_stay_short():
+    for package in ("mini_sora", "data_gen"):
+        for path in (ROOT / package).glob("*.py"):
+            assert len(path.read_text().splitlines()) <= 350, path

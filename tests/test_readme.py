@@ -1,0 +1,77 @@
+"""The README keeps its word: its commands run, its tree is the tree, its pictures and links exist."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mini_sora.__main__ import build_parser
+from mini_sora.__main__ import main as mini_sora
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
+COMMANDS = [
+    line.strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line.strip()
+]
+
+
+def test_make_targets_exist():
+    targets = [command.split() for command in COMMANDS if command.startswith("make ")]
+    assert {"demo", "test", "quick"} <= {words[1] for words in targets}
+    for words in targets:
+        done = subprocess.run([*words[:2], "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m mini_sora")])
+def test_mini_sora_commands_run(command, smoke_run, tmp_path, monkeypatch):
+    words = shlex.split(command)[3:]
+    monkeypatch.chdir(tmp_path)
+    if words[0] == "train":
+        words = ["smoke" if word == "quick" else word for word in words]
+        if "--resume" in words:
+            assert mini_sora([word for word in words if word != "--resume"]) == 0
+    if "--count" in words:
+        words[words.index("--count") + 1] = "2"
+    assert mini_sora(words) == 0
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m data_gen")])
+def test_data_gen_commands_run(command, tmp_path, monkeypatch):
+    from data_gen.__main__ import main as data_gen
+
+    monkeypatch.chdir(tmp_path)
+    assert data_gen(shlex.split(command)[3:]) == 0
+
+
+def test_every_command_is_run_by_a_test():
+    known = ("make ", "python -m mini_sora ", "python -m data_gen ", "git clone ", "cd ")
+    assert all(command.startswith(known) for command in COMMANDS), COMMANDS
+
+
+@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+def test_python_examples_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_tree_is_the_tree():
+    tree = next(text for kind, text in BLOCKS if kind == "text" and "data_gen/" in text)
+    listed = set(re.findall(r"\b(\w+)\.py\b", tree))
+    files = {path.stem for package in ("data_gen", "mini_sora") for path in (ROOT / package).glob("*.py")}
+    assert listed == files - {"__init__"}
+
+
+def test_pictures_and_links_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_command_has_help_and_an_example():
+    _, commands = build_parser()
+    for name, parser in commands.items():
+        text = parser.format_help()
+        assert f"example: python -m mini_sora {name}" in " ".join(text.split())

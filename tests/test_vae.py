@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from mini_sora.vae import VAE, VAEConfig, fold, unfold, vae_loss
+
+CONFIG = VAEConfig(channels=3, encoder_width=8, decoder_width=12)
+
+
+@pytest.fixture(scope="module")
+def vae():
+    torch.manual_seed(0)
+    model = VAE(CONFIG)
+    for p in model.parameters():  # zero-initialised layers would hide what leaks through them
+        torch.nn.init.normal_(p, std=0.2)
+    return model.eval()
+
+
+def clip(frames=9, seed=0):
+    return torch.rand(2, 3, frames, 16, 24, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_fold_and_back():
+    x = clip(13)
+    assert fold(x, 4, 4).shape == (2, 4, 192, 4, 6)
+    assert torch.equal(unfold(fold(x, 4, 4), 4, 4), x)
+    assert torch.equal(unfold(fold(x, 1, 8), 1, 8), x)
+
+
+def test_a_cell_holds_its_own_pixels():
+    cell = fold(clip(), 4, 4)[1, 2, :, 3, 5]
+    assert torch.equal(cell, clip()[1, :, 5:9, 12:16, 20:24].flatten())
+
+
+@pytest.mark.parametrize("frames, latents", [(1, 1), (5, 2), (17, 5)])
+def test_shapes(vae, frames, latents):
+    z = vae.encode(clip(frames))
+    assert z.shape == (2, 3, latents, 4, 6)
+    assert vae.decode(z).shape == (2, 3, frames, 16, 24)
+
+
+def test_encoder_sees_its_own_chunk_alone(vae):
+    x = clip(17)
+    z = vae.encode(x)
+    for k in range(5):
+        changed = x.clone()
+        own = slice(0, 1) if k == 0 else slice(4 * k - 3, 4 * k + 1)
+        changed[:, :, own] = clip(17, seed=1)[:, :, own]
+        differs = (vae.encode(changed) - z).abs().amax((0, 1, 3, 4)) > 1e-6
+        assert differs.tolist() == [i == k for i in range(5)]
+
+
+def test_any_frame_is_encoded_without_the_others(vae):
+    x = clip(17)
+    z = vae.encode(x)
+    torch.testing.assert_close(vae.encode(x[:, :, :1])[:, :, 0], z[:, :, 0])
+    # A later chunk behind any frame 0: the same latent.
+    torch.testing.assert_close(vae.encode(x[:, :, 8:13])[:, :, 1], z[:, :, 3])
+
+
+def test_decoder_never_looks_ahead(vae):
+    z = torch.randn(2, 3, 5, 4, 6, generator=torch.Generator().manual_seed(0))
+    x = vae.decode_raw(z)
+    changed = z.clone()
+    changed[:, :, 3] += 1
+    differs = (vae.decode_raw(changed) - x).abs().amax((0, 1, 3, 4)) > 1e-6
+    assert differs.tolist() == [False] * 9 + [True] * 8
+
+
+def test_measured_latents_have_unit_variance(vae):
+    x = clip(17)
+    vae.measure_latents(x)
+    z = vae.encode(x)
+    torch.testing.assert_close(z.mean((0, 2, 3, 4)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z.std((0, 2, 3, 4)), torch.ones(3))
+    torch.testing.assert_close(
+        vae.decode(z), vae.decode_raw(vae.posterior(x)[0]).clamp(-1, 1), atol=1e-4, rtol=0
+    )
+
+
+def test_loss_is_weighted_reconstruction_and_divergence():
+    x = torch.zeros(1, 3, 1, 4, 4)
+    x[0, :, 0, 0, 0] = 1.0  # the one pixel that stands out, by half of full scale
+    mean, logvar = torch.full((1, 2, 1, 1, 1), 0.5), torch.full((1, 2, 1, 1, 1), -1.0)
+    loss = vae_loss(lambda x, noise: (x + 0.1, mean, logvar), x, None, kl_weight=2.0, body_weight=8.0)
+    reconstruction = 0.01 * (15 * 1 + 1 * 5) / 16
+    divergence = 0.5 * (0.25 + torch.tensor(-1.0).exp() - 1 + 1)
+    torch.testing.assert_close(loss, reconstruction + 2 * divergence)
