@@ -7,7 +7,7 @@ SEED ?= 0
 .PHONY: help demo test quick weights clean
 
 help:
-	@echo "make demo    from a fresh clone to videos: install, six prompts, each clip judged (demo/sheet.png)"
+	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged (demo/sheet.png)"
 	@echo "make test    install, lint, test"
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
 	@echo "make weights make quick, and ship what it made as mini_sora/weights/quick"

@@ -49,10 +49,12 @@ def run(args):
             raise WorldError(f"--{name} is {value}; it must be from 1 to 100000")
     seeds, folder = range(args.seed, args.seed + args.count), Path(args.output)
     stems = [folder / f"{args.family}-{args.split}-{seed:06d}" for seed in seeds]
-    batch = make_batch(args.family, seeds, args.size, args.frames, args.split)
-    standing = [stem for stem in stems if stem.with_suffix(".gif").exists()]
+    standing = [
+        path for stem in stems for end in (".gif", ".txt") if (path := stem.with_suffix(end)).exists()
+    ]
     if standing and not args.force:
-        raise WorldError(f"{standing[0]}.gif exists; choose another directory, or --force to replace it")
+        raise WorldError(f"{standing[0]} exists; choose another directory, or --force to replace it")
+    batch = make_batch(args.family, seeds, args.size, args.frames, args.split)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for stem, video, caption in zip(stems, batch.video, batch.captions, strict=True):

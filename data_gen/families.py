@@ -3,7 +3,7 @@
 from .captions import pick
 from .scene import DIRECTIONS, FPS, PALETTE, RADIUS_RANGE, REACH, SHAPES, Body, Scene
 
-GRID = 2**16  # positions are multiples of 1/GRID, and their last bit tells the split
+GRID = 2**16  # x at time 0 is a multiple of 1/GRID, and its last bit tells the split
 MARGIN = 0.02  # between a body and the edge of the window, short sides
 TRAVEL = (0.36, 0.50)  # how far a moving body goes in a clip, short sides
 

@@ -146,12 +146,13 @@ def _most(names):
 
 def _seen_motion(position):
     """The motion seen in a path (T, 2): a word of DIRECTIONS, or None where it is no such motion."""
-    time = np.arange(len(position))
-    slope = np.polyfit(time, position, 1)[0]
-    moved = slope * (len(position) - 1)
-    along = int(np.argmax(np.abs(moved)))
+    if len(position) < 2:
+        return None
     if np.linalg.norm(position - position.mean(0), axis=1).max() < STILL:
         return "still"
+    slope = np.polyfit(np.arange(len(position)), position, 1)[0]
+    moved = slope * (len(position) - 1)
+    along = int(np.argmax(np.abs(moved)))
     if abs(moved[along]) < MOVED or abs(moved[1 - along]) > SLANT * abs(moved[along]):
         return None
     sign = 1 if moved[along] > 0 else -1
@@ -198,8 +199,8 @@ def _unsteady(track):
         yield f"the body changes colour ({', '.join(sorted(set(track.color)))})"
     if len(set(track.shape)) > 1:
         yield f"the body changes shape ({', '.join(sorted(set(track.shape)))})"
-    if (frame := int(track.misfit.argmax())) is not None and track.misfit[frame] > MISFIT:
-        yield f"the shape is blurred or broken in frame {frame}"
+    if track.misfit.max() > MISFIT:
+        yield f"the shape is blurred or broken in frame {int(track.misfit.argmax())}"
     change = np.abs(track.radius / np.median(track.radius) - 1)
     if change.max() > BREATH:
         yield f"the body changes size in frame {int(change.argmax())}"

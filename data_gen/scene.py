@@ -27,7 +27,7 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "
 RADIUS_RANGE = (0.12, 0.16)
 
 
-class WorldError(ValueError):
+class WorldError(Exception):
     """A mistake in what was asked of the world; its text is one sentence for a person."""
 
 

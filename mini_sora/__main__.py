@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,12 +14,11 @@ from data_gen import WorldError
 
 from . import checkpoint
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
-from .evaluate import evaluate, judge, table, title
+from .evaluate import evaluate, judge, sheet, table, verdict
 from .fit import compute_dtype
-from .pipeline import WEIGHTS, MiniSora, check_device, check_size, warn_unknown
+from .pipeline import WEIGHTS, MiniSora, check_device, warn_unknown
 from .train import PRESETS, train
 from .video import check_output, check_writable
-from .viz import contact_sheet
 
 
 def parse_size(text):
@@ -124,20 +122,15 @@ def _asked(args):
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def _load(args):
-    return MiniSora.from_pretrained(args.weights, device=args.device)
-
-
 def run_generate(args):
-    several = len(args.prompt) > 1
-    output = Path(args.output)
+    output, several = Path(args.output), len(args.prompt) > 1
     if several:
         require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
         require(not output.is_file(), f"{output} is a file; several prompts need a directory")
+        check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
     else:
         check_output(output, args.force)
-    sora = _load(args)
-    check_size(args.size or sora.config.size, args.frames or sora.config.frames)
+    sora = MiniSora.from_pretrained(args.weights, device=args.device)
     for prompt in args.prompt:
         warn_unknown(sora, prompt)
     began = time.perf_counter()
@@ -147,22 +140,20 @@ def run_generate(args):
             bar.total = steps
             bar.update(done - bar.n)
 
-        videos = sora.generate(
-            args.prompt, args.size, args.frames, seed=args.seed, progress=progress, **_asked(args)
-        )
+        asked = {"size": args.size, "frames": args.frames, "seed": args.seed, **_asked(args)}
+        videos = sora.generate(args.prompt, progress=progress, **asked)
     seconds = time.perf_counter() - began
     reports = judge([video.frames for video in videos], args.prompt)
     paths = [output]
     if several:
-        output.mkdir(parents=True, exist_ok=True)
+        output.mkdir(exist_ok=True)
         paths = [output / f"{i:02d}.gif" for i in range(len(videos))]
-        check_writable(output / "sheet.png", args.force)
     for video, report, path in zip(videos, reports, paths, strict=True):
         video.save(path, force=args.force)
-        print(f"{path}: {title(video.prompt, report)[0]}")
+        print(f"{path}: {video.prompt}  [{verdict(report)}]")
     if several:
-        titles = [title(video.prompt, report) for video, report in zip(videos, reports, strict=True)]
-        checkpoint.write_file(output / "sheet.png", contact_sheet([v.frames for v in videos], titles))
+        frames = [video.frames for video in videos]
+        checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
         right = sum(bool(report and report.ok) for report in reports)
         print(f"{output / 'sheet.png'}: {right} of {len(videos)} right")
     print(f"{seconds / len(videos):.2f} s a clip")
@@ -174,12 +165,7 @@ def run_train(args):
     settings = _paths(to_dict(PRESETS[args.preset]))
     config = with_flags(PRESETS[args.preset], {k: v for k, v in flags.items() if k in settings})
     out = Path(args.out)
-    require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
-    if args.force and out.exists():
-        ours = (out / "config.json").is_file() or not any(out.iterdir())
-        require(ours, f"{out} does not look like a run, so --force leaves it alone; choose another --out")
-        shutil.rmtree(out)
-    train(config, out, args.resume, args.device, args.allow_inexact_resume)
+    train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
     print(f"\n{out / 'sheet.png'} shows the clips; generate from them with --weights {out}")
 
 
@@ -192,16 +178,15 @@ def _paths(values, where=""):
 
 
 def run_evaluate(args):
-    require(args.count >= 1, f"--count is {args.count}; it must be at least 1")
+    require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
     if args.sheet:
         require(Path(args.sheet).suffix == ".png", f"--sheet is a .png file, not {args.sheet!r}")
         check_writable(args.sheet, args.force)
-    report, examples = evaluate(_load(args), args.count, args.split, seed=args.seed, **_asked(args))
+    sora = MiniSora.from_pretrained(args.weights, device=args.device)
+    report, examples = evaluate(sora, args.count, args.split, seed=args.seed, **_asked(args))
     print(table(report))
     if args.sheet:
-        videos, captions, reports = zip(*examples[:24], strict=True)
-        titles = [title(caption, verdict) for caption, verdict in zip(captions, reports, strict=True)]
-        checkpoint.write_file(Path(args.sheet), contact_sheet(videos, titles))
+        checkpoint.write_file(Path(args.sheet), sheet(*zip(*examples, strict=True)))
 
 
 def run_doctor(args):
@@ -226,29 +211,38 @@ def run_doctor(args):
         print(f"{'weights':14}{place.parent.name}: {verdict}")
 
 
+def explain(error):
+    """The sentence for a mistake of the user's or the machine's limits; None for a mistake of ours."""
+    if isinstance(error, UserError | WorldError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return "out of memory; try a smaller --size, fewer --frames, a smaller --preset or batch"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} could not be used: {error.strerror}"
+    return None
+
+
 def main(argv=None):
     """Run one command; returns the exit code."""
     parser, _ = build_parser()
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     commands = {"generate": run_generate, "train": run_train, "evaluate": run_evaluate, "doctor": run_doctor}
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a prompt may hold what no terminal shows
     try:
         args = parser.parse_args(argv)
         if args.command != "doctor":
             check_device(args.device)
         commands[args.command](args)
-    except (UserError, WorldError) as error:
-        if debug:
-            raise
-        print(f"mini-sora: {error}", file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError:
-        if debug:
-            raise
-        print("mini-sora: out of memory; try a smaller --size, --preset or batch", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("mini-sora: stopped", file=sys.stderr)
         return 130
+    except Exception as error:
+        sentence = explain(error)
+        if debug or not sentence:
+            raise
+        print(f"mini-sora: {sentence}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -25,6 +25,7 @@ except ImportError:  # Windows: runs are not locked there
 
 FORMAT = 1
 ASIDE = ".aside-"  # the first letters of whatever is not finished
+OLD = "-old-"  # in the name of what is being replaced
 
 
 def _seal(manifest):
@@ -92,18 +93,17 @@ def save(directory, tensors, meta):
         _write(aside / "manifest.json", json.dumps(manifest, indent=1).encode())
         _sync(aside)
         if directory.exists():
-            old = directory.parent / f"{ASIDE}{os.getpid()}-old-{directory.name}"
+            old = directory.parent / f"{ASIDE}{os.getpid()}{OLD}{directory.name}"
             os.rename(directory, old)
-            os.rename(aside, directory)
+            try:
+                os.rename(aside, directory)
+            except OSError:
+                os.rename(old, directory)
+                raise
             shutil.rmtree(old)
         else:
             os.rename(aside, directory)
         _sync(directory.parent)
-
-
-def read_meta(directory):
-    """The meta table of a checkpoint, its manifest verified. Raises UserError."""
-    return _manifest(Path(directory))["meta"]
 
 
 def _manifest(directory):
@@ -201,6 +201,10 @@ def locked(directory):
             raise UserError(
                 f"another run is using {directory}; wait for it or choose another --out"
             ) from None
-        for left in directory.rglob(f"{ASIDE}*"):
+        for old in directory.rglob(f"{ASIDE}*{OLD}*"):  # its run died between two renames
+            target = old.parent / old.name.split(OLD, 1)[1]
+            if not target.exists():
+                old.rename(target)
+        for left in list(directory.rglob(f"{ASIDE}*")):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         yield

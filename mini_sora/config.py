@@ -8,11 +8,10 @@ import argparse
 import dataclasses
 import difflib
 import json
-import math
 import typing
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """A mistake in what was asked; its text is one sentence that names the thing and the way out."""
 
 
@@ -32,7 +31,7 @@ def check_numbers(config, low=0, high=1e9, **limits):
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float):
                 least, most = limits.get(field.name, (low, high))
-                fine = math.isfinite(number) and least <= number <= most
+                fine = least <= number <= most  # which not-a-number never is
                 require(fine, f"{field.name} is {number}; it must be a number from {least:g} to {most:g}")
 
 
@@ -47,7 +46,7 @@ def from_dict(cls, values, where=""):
     types = typing.get_type_hints(cls)
     made = {}
     for key, value in values.items():
-        require(key in types, f"the config has an unknown setting {where + key!r}{_closest(key, types)}")
+        require(key in types, f"the config has an unknown setting {where + key!r}{closest(key, types)}")
         if dataclasses.is_dataclass(types[key]):
             made[key] = from_dict(types[key], value, f"{where}{key}.")
         else:
@@ -78,7 +77,8 @@ def difference(a, b, where=""):
     return found
 
 
-def _closest(name, names):
+def closest(name, names):
+    """A hint at the name that was perhaps meant, or nothing."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -97,7 +97,7 @@ class Parser(argparse.ArgumentParser):
                 if isinstance(action, argparse._SubParsersAction) and getattr(found, action.dest, None):
                     parser = action.choices[getattr(found, action.dest)]
             flags = list(parser._option_string_actions)
-            raise UserError(f"unknown argument {unknown[0]!r}{_closest(unknown[0].split('=')[0], flags)}")
+            raise UserError(f"unknown argument {unknown[0]!r}{closest(unknown[0].split('=')[0], flags)}")
         return found
 
     def error(self, message):
@@ -113,7 +113,7 @@ def add_flags(parser, config, where=""):
             add_flags(parser, value, name + ".")
         else:
             shown = "x".join(map(str, value)) if isinstance(value, tuple) else value
-            group.add_argument(f"--{name}", metavar="X", help=f"default of the preset: {shown}")
+            group.add_argument(f"--{name}", metavar="X", help=f"in preset quick: {shown}")
 
 
 def with_flags(config, flags, where=""):

@@ -1,4 +1,4 @@
-"""From clips of the world to tensors: pixels in [-1, 1] and back, and a cache of latents."""
+"""From clips of the world to tensors: pixels in [-1, 1] and back, and the latents of many."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Clips:
         return cls(batch.video, batch.captions)
 
     def draw(self, batch, frames, generator):
-        """A random batch of random stretches of so many frames: (batch, 3, frames, H, W)."""
+        """A random batch of clips, one stretch of so many frames of each: (batch, 3, frames, H, W)."""
         rows = torch.randint(len(self.video), (batch,), generator=generator).numpy()
         last = self.video.shape[1] - frames
         first = int(torch.randint(last + 1, (), generator=generator))

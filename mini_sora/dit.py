@@ -91,7 +91,7 @@ class DiT(nn.Module):
         self.init_weights()
 
     def init_weights(self):
-        """Every choice of a first value, in one place."""
+        """Every choice of a first value, in one place (actions keep PyTorch's)."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

@@ -9,6 +9,7 @@ import torch
 from data_gen import WorldError, check, make_batch
 
 from .data import to_pixels, to_uint8
+from .viz import contact_sheet
 
 
 def interval(rate, n):
@@ -43,11 +44,18 @@ def scores(reports):
     return {name: float(np.mean(values)) for name, values in table.items()}
 
 
-def title(caption, report):
-    """A caption with its verdict in words, and whether it is good, for a contact sheet."""
+def verdict(report):
+    """A report in words; None is a prompt whose facts the checker cannot read."""
     if report is None:
-        return f"{caption}  [not judged]", None
-    return f"{caption}  [{'right' if report.ok else '; '.join(report.why)}]", report.ok
+        return "not judged"
+    return "right" if report.ok else "; ".join(report.why)
+
+
+def sheet(videos, captions, reports, count=24):
+    """A contact sheet of the first clips, each under its caption and verdict, as PNG bytes."""
+    rows = list(zip(captions, reports, strict=True))[:count]
+    titles = [(f"{caption}  [{verdict(report)}]", report.ok if report else None) for caption, report in rows]
+    return contact_sheet(list(videos[:count]), titles)
 
 
 @torch.no_grad()
@@ -59,7 +67,7 @@ def through_vae(vae, video):
     return to_uint8(rebuilt), float((-10 * error.log10()).mean())
 
 
-def evaluate(sora, count=256, split="test", family="shapes", seed=0, progress=None, **sampling):
+def evaluate(sora, count=256, split="test", family="shapes", seed=0, **sampling):
     """Judge a model on the captions of unseen scenes.
 
     Returns (report, examples): report has, for model, ceiling (truth through the VAE) and truth,
@@ -70,7 +78,7 @@ def evaluate(sora, count=256, split="test", family="shapes", seed=0, progress=No
     truth = make_batch(family, range(count), config.size, config.frames, split)
     rebuilt, psnr = through_vae(sora.vae, truth.video)
     began = time.perf_counter()
-    made = sora.generate(list(truth.captions), seed=seed, progress=progress, **sampling)
+    made = sora.generate(list(truth.captions), seed=seed, **sampling)
     seconds = (time.perf_counter() - began) / count
     videos = [video.frames for video in made]
     judged = {

@@ -1,7 +1,7 @@
 """The one training loop: every network here is trained by `fit`, and only `fit` takes a step.
 
 All randomness of step i comes from a generator seeded with (seed, i), so a resumed run needs no
-random state to go on bit for bit: model, EMA, optimizer and step are enough.
+random state to go on bit for bit (on one kind of processor): model, EMA, optimizer and step are enough.
 """
 
 import json
@@ -33,7 +33,6 @@ class FitConfig:
     muon_rate: float = 0.03
     warmup: int = 50
     decay: float = 0.6
-    weight_decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.99
     precision: str = "auto"  # float32, bfloat16, or auto: bfloat16 where the processor has it
@@ -97,9 +96,7 @@ def _optimizers(model, config):
     hidden = [p for name, p in model.named_parameters() if "blocks." in name and p.ndim > 1]
     muon = {id(p) for p in hidden} if config.muon_rate else set()
     rest = [p for p in model.parameters() if id(p) not in muon]
-    adam = torch.optim.AdamW(
-        rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )
+    adam = torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     return [adam, Muon(hidden, lr=config.muon_rate)] if muon else [adam]
 
 
@@ -114,10 +111,13 @@ def _flatten(optimizers):
 
 def _unflatten(optimizers, table):
     for i, optimizer in enumerate(optimizers):
-        state = {}
+        state, params = {}, [p for group in optimizer.param_groups for p in group["params"]]
         for name, value in table.items():
             which, index, key = name.split(".", 2)
             if int(which) == i:
+                p = params[int(index)]
+                if value.shape == p.shape:  # in the same memory order, which fused kernels rely on
+                    value = torch.empty_like(p).copy_(value)
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
@@ -154,11 +154,13 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
     out, folder = Path(out), Path(out) / "checkpoints"
     device = next(model.parameters()).device
     dtype = compute_dtype(config.precision, device)
-    setup = {"fit": to_dict(config), "seed": seed, "dtype": str(dtype), **(setup or {})}
+    setup = {"fit": to_dict(config), "seed": seed, **(setup or {})}
     place = {
-        "threads": torch.get_num_threads(),
         "torch": torch.__version__.split("+")[0],
         "device": device.type,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "precision": str(dtype),
     }
     optimizers, ema, first = _optimizers(model, config), EMA(model, config.ema), 0
     rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
@@ -174,7 +176,8 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
         require(inexact or not moved, f"resuming would not be exact ({'; '.join(moved)}); {advice}")
         checkpoint.load_weights(model, tensors["model"], folder)
         _unflatten(optimizers, tensors["optimizer"])
-        ema.weights = {name: tensors["ema"][name].to(device) for name in ema.weights}
+        for name, average in ema.weights.items():
+            average.copy_(tensors["ema"][name])
         first = meta["step"]
 
     out.mkdir(parents=True, exist_ok=True)
@@ -182,10 +185,10 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
     lines = [line for line in lines if json.loads(line)["step"] < first]
 
     def save(step):
+        checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
         tensors = {"model": model.state_dict(), "ema": ema.weights, "optimizer": _flatten(optimizers)}
         checkpoint.save(folder / f"step-{step:07d}", tensors, {"step": step, "setup": setup, "place": place})
         checkpoint.keep_newest(folder)
-        checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
 
     def show(step):
         checkpoint.write_file(out / "loss.png", loss_curve(lines, out.name))
@@ -229,12 +232,14 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
             done = step + 1
             if done % config.preview_every == 0 or done == config.steps:
                 show(done)
-            if done % config.save_every == 0 or done == config.steps or caught:
+            stop = caught[:]  # a signal during the save waits for the next step
+            if done % config.save_every == 0 or done == config.steps or stop:
                 save(done)
-            if caught:
-                message = f"stopped at step {done} of {config.steps} and saved; go on with --resume"
-                tqdm.write(message)
-                raise SystemExit(128 + caught[0])
+            if stop:
+                tqdm.write(f"stopped at step {done} of {config.steps} and saved; go on with --resume")
+                raise SystemExit(128 + stop[0])
+        if caught:
+            raise SystemExit(128 + caught[0])
 
     for name, p in model.named_parameters():
         p.data.copy_(ema.weights[name])

@@ -25,7 +25,7 @@ def rotary_angles(coords, head_dim, base=100.0):
     """Angles of the 3D rotary embedding: coords (N, 3) -> (N, head_dim / 2), radians.
 
     The pairs of a head are shared out among the axes (k, y, x); within an axis, frequencies fall
-    from 1 to about 1 / base radians per latent (Su et al. 2021, RoFormer, eq. 15, one axis each).
+    from 1 towards 1 / base radians per latent (Su et al. 2021, RoFormer, eq. 15, one axis each).
     """
     pairs = head_dim // 2
     per_axis = [pairs - 2 * (pairs // 3), pairs // 3, pairs // 3]

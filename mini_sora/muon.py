@@ -41,7 +41,9 @@ class Muon(torch.optim.Optimizer):
     def _step(self, params, lr, momentum):
         updates = []
         for p in params:
-            average = self.state[p].setdefault("momentum", torch.zeros_like(p))
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+            average = self.state[p]["momentum"]
             average.lerp_(p.grad, 1 - momentum)
             updates.append(p.grad.lerp(average, momentum).flatten(1))  # Nesterov's look ahead
         for p, update in zip(params, orthogonalize(torch.stack(updates)), strict=True):

@@ -1,5 +1,6 @@
 """MiniSora: the trained parts together, and what can be asked of them."""
 
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from . import checkpoint
-from .config import check_numbers, from_dict, require, to_dict
+from .config import check_numbers, closest, from_dict, require, to_dict
 from .data import to_uint8
 from .diffusion import SCHEDULES, TARGETS, guide
 from .dit import DiT, DiTConfig
@@ -19,7 +20,8 @@ from .vae import VAE, VAEConfig
 from .video import Video
 
 WEIGHTS = Path(__file__).parent / "weights"
-MAX_SIDE, MAX_FRAMES, BATCH = 512, 4801, 64
+MAX_SIDE, MAX_FRAMES, MAX_TOKENS, BATCH = 512, 4801, 8192, 64
+ASKABLE = ("sampler", "steps", "guidance", "shift")  # settings of the sampler that a call may change
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,20 @@ class ModelConfig:
     frames: int = 17
 
     def __post_init__(self):
-        check_size(self.size, self.frames)
-        cell = tuple(p * self.vae.space_stride for p in self.dit.patch[1:])
-        fine = all(side % part == 0 for side, part in zip(self.size, cell, strict=True))
-        require(fine, f"size {self.size} does not divide into patches of {cell[0]}x{cell[1]} pixels")
+        self.latent_shape(self.size, self.frames)
+
+    def latent_shape(self, size, frames):
+        """(C, K, h, w) of the latents of such a clip. Raises UserError for one that cannot be made."""
+        check_size(size, frames)
+        st, ss = self.vae.time_stride, self.vae.space_stride
+        grid = (1 + (frames - 1) // st, size[0] // ss, size[1] // ss)
+        fits = (frames - 1) % st == 0 and size[0] % ss == 0 and size[1] % ss == 0
+        fits = fits and all(n % p == 0 for n, p in zip(grid, self.dit.patch, strict=True))
+        shown = f"{frames} frames of {size[0]}x{size[1]}"
+        require(fits, f"size: {shown} do not divide into the model's patches; choose others")
+        tokens = math.prod(grid) // math.prod(self.dit.patch)
+        require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
+        return self.vae.channels, *grid
 
 
 def words_of(text):
@@ -116,24 +128,18 @@ class MiniSora:
         config = from_dict(ModelConfig, meta["config"])
         vae, sora = VAE(config.vae), Sora(config)
         for part, table in ((vae, tensors.get("vae", {})), (sora, tensors.get("sora", {}))):
-            table = {k: v.float() if v.is_floating_point() else v for k, v in table.items()}
             checkpoint.load_weights(part, table, found[0])
             part.to(device)
         return cls(config, vae, sora, Tokenizer(meta["merges"]), meta["words"])
 
-    def save_pretrained(self, directory, force=False, dtype=torch.float32, **notes):
+    def save_pretrained(self, directory, force=False, **notes):
         """Write everything that from_pretrained needs, in one step; notes are kept beside it.
 
-        dtype: of the stored weights; float16 halves the files. Raises UserError if the directory
-        exists (without force) or cannot be written.
+        Raises UserError if the directory exists (without force) or cannot be written.
         """
         directory = Path(directory)
         require(force or not directory.exists(), f"{directory} exists; choose another, or force")
-        parts = {"vae": self.vae, "sora": self.sora}
-        tensors = {
-            name: {k: v.to(dtype) if v.is_floating_point() else v for k, v in part.state_dict().items()}
-            for name, part in parts.items()
-        }
+        tensors = {"vae": self.vae.state_dict(), "sora": self.sora.state_dict()}
         meta = {"config": to_dict(self.config), "merges": self.tokenizer.merges, "words": sorted(self.words)}
         checkpoint.save(directory, tensors, {**meta, **notes})
 
@@ -150,8 +156,9 @@ class MiniSora:
         and arguments give the same video. Raises UserError.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        size, frames = tuple(size or self.config.size), frames or self.config.frames
-        check_size(size, frames)
+        size = self.config.size if size is None else tuple(size)
+        frames = self.config.frames if frames is None else frames
+        shape = self.config.latent_shape(size, frames)
         require(isinstance(seed, int) and 0 <= seed < 2**62, f"the seed {seed} must be a whole number from 0")
         for text in prompts:
             require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
@@ -159,16 +166,10 @@ class MiniSora:
         for i in range(0, len(prompts), BATCH):
             part = prompts[i : i + BATCH]
             sources = [torch.Generator().manual_seed(seed + i + j) for j in range(len(part))]
-            z = draw_noise(self.latent_shape(size, frames), sources)
+            z = draw_noise(shape, sources)
             z = self._sample(part, z, sources, progress=progress, **sampling)
             videos += [Video(v, p) for v, p in zip(self.decode(z), part, strict=True)]
         return videos[0] if isinstance(prompt, str) else videos
-
-    def latent_shape(self, size, frames):
-        """(C, K, h, w) of the latents of such a clip."""
-        vae = self.config.vae
-        k = 1 + (frames - 1) // vae.time_stride
-        return vae.channels, k, size[0] // vae.space_stride, size[1] // vae.space_stride
 
     @torch.no_grad()
     def decode(self, z):
@@ -178,6 +179,8 @@ class MiniSora:
     @torch.no_grad()
     def _sample(self, prompts, z, sources, known=None, start=1.0, progress=False, **sampling):
         """Noise (and known frames) to latents, guided by the prompts; all public ways end here."""
+        for name in sampling:
+            require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
         device = next(self.sora.parameters()).device
         dit, encoder, length = self.sora.dit, self.sora.text, self.config.text.max_tokens
@@ -209,12 +212,13 @@ def check_device(device):
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = "there is no CUDA GPU here" if "cuda" in str(device) else str(error).splitlines()[0]
+        absent = "cuda" in str(device) and not torch.cuda.is_available()
+        reason = "there is no CUDA GPU here" if absent else str(error).splitlines()[0]
         require(False, f"the device {str(device)!r} cannot be used: {reason}; use --device cpu")
 
 
-def warn_unknown(sora, prompt, file=sys.stderr):
+def warn_unknown(sora, prompt):
     """Say which words of a prompt the model never saw; it will guess what they mean."""
     if unknown := sora.unknown_words(prompt):
         names = ", ".join(repr(word) for word in dict.fromkeys(unknown[:8]))
-        print(f"warning: training never showed {names}; the video may ignore it", file=file)
+        print(f"warning: training never showed {names}; the video may ignore it", file=sys.stderr)

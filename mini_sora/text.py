@@ -34,7 +34,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts, merges):
-        """Learn up to so many merges: each joins the most frequent pair (the first, when tied)."""
+        """Learn up to so many merges: each joins the most frequent pair (the lowest, when tied)."""
         words = Counter(piece for text in texts for piece in _PIECES.findall(text))
         words = {tuple(word.encode()): count for word, count in words.items()}
         learned = []
@@ -115,11 +115,11 @@ class TextEncoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(257 + config.merges, config.width)
         self.blocks = nn.ModuleList(TextBlock(config.width, config.heads) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm0, self.norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         nn.init.normal_(self.embedding.weight, std=0.5)
 
     def forward(self, tokens, mask):  # (B, L) whole numbers, (B, L) bool, True where there is text
-        x = self.embedding(tokens)  # (B, L, D)
+        x = self.norm0(self.embedding(tokens))  # (B, L, D)
         place = torch.arange(tokens.shape[1], device=tokens.device)[:, None].expand(-1, 3)  # (L, 3)
         angles = rotary_angles(place, x.shape[-1] // self.config.heads)  # (L, d / 2)
         for block in self.blocks:
@@ -128,7 +128,11 @@ class TextEncoder(nn.Module):
 
 
 class TextBlock(nn.Module):
-    """Self-attention, then feed-forward, each normalised and added."""
+    """Self-attention, then feed-forward, each normalised after it and added (Liu et al. 2022, Swin V2).
+
+    Normalised before it instead, what the block adds grows until it drowns the word itself: "left"
+    and "right", which stand in the same places, then come out alike and stay so.
+    """
 
     def __init__(self, width, heads):
         super().__init__()
@@ -136,15 +140,15 @@ class TextBlock(nn.Module):
         self.attention, self.feed_forward = Attention(width, heads), FeedForward(width)
 
     def forward(self, x, mask, angles):  # (B, L, D), (B, L), (L, d / 2) -> (B, L, D)
-        x = x + self.attention(self.norm1(x), mask=mask, angles=angles)
-        return x + self.feed_forward(self.norm2(x))
+        x = x + self.norm1(self.attention(x, mask=mask, angles=angles))
+        return x + self.norm2(self.feed_forward(x))
 
 
 def tokenize(tokenizer, prompts, max_tokens):
     """Prompts -> tokens (B, L) and mask (B, L), L the longest's. Raises UserError if one is too long."""
     rows = []
     for prompt in prompts:
-        # A token spells at least a byte, so a text this long need not be read to be refused.
+        # No merge in practice spells 64 bytes, so a text this long need not be read to be refused.
         row = tokenizer.encode(prompt) if len(prompt) <= 64 * max_tokens else None
         if row is None or len(row) > max_tokens:
             count = f"{len(row)} tokens" if row else f"{len(prompt)} characters"

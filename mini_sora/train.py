@@ -1,6 +1,7 @@
 """The presets, and the stages that turn one into a model: data, VAE, latents, text + DiT, verdict."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +9,15 @@ from pathlib import Path
 import torch
 
 from . import checkpoint
-from .config import check_numbers, require, to_dict
+from .config import check_numbers, difference, require, to_dict
 from .data import FAMILY_NAMES, Clips, encode_all, to_pixels
 from .diffusion import SCHEDULES, TimeSampling, diffusion_loss
 from .dit import DiTConfig
-from .evaluate import evaluate, judge, scores, table, through_vae, title
+from .evaluate import evaluate, judge, scores, sheet, table, through_vae
 from .fit import FitConfig, fit
 from .pipeline import MiniSora, ModelConfig, SamplerConfig, Sora, check_device, words_of
 from .text import TextConfig, Tokenizer, tokenize
 from .vae import VAE, VAEConfig, vae_loss
-from .viz import contact_sheet
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class DiTTraining:
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
-    time: TimeSampling = TimeSampling("logit-normal", 0.8)
-    fit: FitConfig = FitConfig(steps=1550, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=775)
+    time: TimeSampling = TimeSampling("logit-normal", 1.0)
+    fit: FitConfig = FitConfig(steps=1500, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=750)
 
     def __post_init__(self):
         check_numbers(self, drop_prompt=(0, 1), own_times=(0, 1))
@@ -65,10 +65,13 @@ class TrainConfig:
         names = ", ".join(FAMILY_NAMES)
         require(self.family in FAMILY_NAMES, f"there is no family {self.family!r}; there is: {names}")
         frames = self.vae.frames
-        fine = frames % self.model.vae.time_stride == 1 and frames <= self.model.frames
-        require(fine, f"vae.frames is {frames}; it must be 1 + 4n, at most the clip's {self.model.frames}")
+        require(frames <= self.model.frames, f"vae.frames is {frames}; a clip has {self.model.frames}")
+        self.model.latent_shape(self.model.size, frames)
+        fine = min(self.model.size) >= 24
+        require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
 
 
+LEAVES = ("config.json", "vae", "dit", "model", "report.json", "sheet.png")  # what a run leaves in --out
 _SMOKE_FIT = FitConfig(steps=4, batch=4, warmup=1, save_every=2, preview_every=4)
 PRESETS = {
     "quick": TrainConfig(),
@@ -87,25 +90,41 @@ PRESETS = {
 }
 
 
-def train(config, out, resume=False, device="cpu", inexact=False, quiet=False):
+def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
     """Run every stage into a directory and leave a model there that from_pretrained loads.
 
-    Prints one line a stage and a table at the end. Returns (model, report). Raises UserError.
+    resume: go on with the run that is there; force: delete it and start afresh; inexact: resume on
+    another machine too. Prints a table at the end. Returns (model, report). Raises UserError.
     """
     check_device(device)
     out = Path(out)
+    settings = out / "config.json"
+    require(not (resume and force), "--resume and --force exclude one another; choose one")
+    require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
+    advice = "go on with --resume, replace it with --force, or choose another --out"
+    require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
     with checkpoint.locked(out):
-        settings = out / "config.json"
-        require(
-            resume or not settings.exists(),
-            f"{out} holds an earlier run; go on with --resume, or choose another --out",
-        )
-        require(
-            settings.exists() or not resume,
-            f"there is no run to resume in {out}; check the path, or leave out --resume",
-        )
+        if settings.exists():
+            earlier = read_settings(settings)
+            changed = difference(earlier, json.loads(json.dumps(to_dict(config))))
+            require(force or not changed, f"the run in {out} has other settings: {'; '.join(changed)}")
+        if force:
+            for name in LEAVES:
+                path = out / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         checkpoint.write_file(settings, json.dumps(to_dict(config), indent=1).encode())
         return Stages(config, out, resume, device, inexact, quiet).run()
+
+
+def read_settings(path):
+    """The settings of an earlier run, a table. Raises UserError if the file is no run's."""
+    try:
+        settings = json.loads(path.read_text())
+    except (OSError, ValueError):
+        settings = None
+    ours = isinstance(settings, dict) and {"family", "model", "vae", "dit"} <= set(settings)
+    require(ours, f"{path} is not the config of a run; choose another --out")
+    return settings
 
 
 class Stages:
@@ -151,7 +170,7 @@ class Stages:
 
         def loss(forward, generator):
             x = clips.draw(how.fit.batch, how.frames, generator)
-            shape = (len(x), c.model.vae.channels, *latent_grid(c.model.vae, x.shape[2:]))
+            shape = (len(x), *c.model.latent_shape(c.model.size, how.frames))
             noise = torch.randn(shape, generator=generator)
             return vae_loss(forward, x.to(self.device), noise.to(self.device), how.kl_weight, how.body_weight)
 
@@ -220,15 +239,3 @@ class Stages:
 def clips_sample(clips, device):
     """Enough clips to measure latents on."""
     return to_pixels(clips.video[:256]).to(device)
-
-
-def sheet(videos, captions, reports, count=24):
-    """A contact sheet of the first clips with their verdicts, as PNG bytes."""
-    titles = [title(caption, report) for caption, report in zip(captions, reports, strict=True)]
-    return contact_sheet(list(videos[:count]), titles[:count])
-
-
-def latent_grid(config, size):
-    """(T, H, W) in pixels -> (K, h, w) in latents."""
-    t, h, w = size
-    return 1 + (t - 1) // config.time_stride, h // config.space_stride, w // config.space_stride

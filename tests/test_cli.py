@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from data_gen.__main__ import main as data_gen
 from mini_sora.__main__ import main
 from mini_sora.checkpoint import steps_of
+from mini_sora.config import UserError
 
 PROMPT = "a red circle moves left"
 
@@ -67,7 +69,7 @@ MISTAKES = [
     (("generate", "x " * 500_000, *GENERATE[2:]), "too long"),
     ((*GENERATE, "--size", "30x32"), "side 30"),
     ((*GENERATE, "--size", "0x32"), "side 0"),
-    ((*GENERATE, "--size", "-8x32"), "side -8"),
+    ((*GENERATE, "--size=-8x32"), "side -8"),
     ((*GENERATE, "--size", "32"), "--size"),
     ((*GENERATE, "--frames", "16"), "try 17"),
     ((*GENERATE, "--frames", "0"), "0 frames"),
@@ -89,6 +91,10 @@ MISTAKES = [
     (("train", "--preset", "smoke", "--out", "OUT", "--resume"), "no run to resume"),
     (("train", "--preset", "smoke", "--out", "RUN"), "holds an earlier run"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "33x32"), "33"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "16x32"), "24 pixels"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--model.dit.patch", "2x2x2"), "patches"),
+    (("train", "--preset", "smoke", "--out", "RUN", "--resume", "--clips", "64"), "clips: 32 against 64"),
+    ((*GENERATE, "--size", "512x512", "--frames", "401"), "patches"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.stepz", "3"), "--dit.fit.steps"),
     (("evaluate", "--weights", "RUN", "--count", "0"), "--count"),
@@ -107,7 +113,7 @@ def test_mistakes_are_one_sentence(argv, word, smoke_run, tmp_path, capsys):
 
 
 def test_debug_shows_the_traceback(smoke_run):
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         main(["generate", "", "-o", "x.gif", "--weights", str(smoke_run), "--debug"])
 
 
@@ -118,10 +124,12 @@ def test_resume_with_other_flags_lists_them(smoke_run, capsys):
 
 def test_force_deletes_runs_only(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("mine")
-    assert "does not look like a run" in fails(
-        capsys, "train", "--preset", "smoke", "--out", tmp_path, "--force"
-    )
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    (tmp_path / "config.json").write_text('{"model": "mine"}')
+    argv = ("train", "--preset", "smoke", "--out", tmp_path, "--force")
+    assert "not the config of a run" in fails(capsys, *argv)
+    assert (tmp_path / "thesis.txt").read_text() == "mine" and "mine" in (
+        tmp_path / "config.json"
+    ).read_text()
 
 
 def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys):
@@ -137,21 +145,35 @@ def test_doctor(capsys):
     assert "torch" in printed and "quick: intact" in printed
 
 
-def test_a_terminated_run_resumes(tmp_path, smoke_run):
-    """SIGTERM during the DiT stage: exit 143, and the resumed run makes the very same model."""
+FLAGS = ["--preset", "smoke"]
+for stage in ("vae", "dit"):
+    FLAGS += [f"--{stage}.fit.steps", "30", f"--{stage}.fit.preview_every", "30"]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert main(["train", *FLAGS, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    "stage, number", [("vae", signal.SIGTERM), ("dit", signal.SIGTERM), ("vae", signal.SIGKILL)]
+)
+def test_an_interrupted_run_resumes_exactly(stage, number, tmp_path, whole_run):
+    """A signal in the middle of a stage; the resumed run makes the very same model."""
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "mini_sora", "train", "--preset", "smoke", "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if line.startswith("dit:"):
-                process.send_signal(signal.SIGTERM)
-                break
-        process.stderr.read()
-    assert process.returncode == 143
-    assert steps_of(out / "dit" / "checkpoints")
-    assert main(["train", "--preset", "smoke", "--out", str(out), "--resume"]) == 0
+    command = [sys.executable, "-m", "mini_sora", "train", *FLAGS, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not steps_of(out / stage / "checkpoints"):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(number)
+    assert process.returncode == (143 if number == signal.SIGTERM else -number)
+    assert steps_of(out / stage / "checkpoints")[-1][0] < 30
+    assert main(["train", *FLAGS, "--out", str(out), "--resume"]) == 0
     for name in ("sora.safetensors", "vae.safetensors"):
-        assert (out / "model" / name).read_bytes() == (smoke_run / "model" / name).read_bytes()
+        assert (out / "model" / name).read_bytes() == (whole_run / "model" / name).read_bytes()
 
 
 def test_data_gen_writes_clips(tmp_path, capsys):

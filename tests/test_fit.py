@@ -146,7 +146,7 @@ MID_SAVE = """
 """
 
 
-@pytest.mark.parametrize("file", range(9, 17))
+@pytest.mark.parametrize("file", range(3, 17, 2))
 def test_sigkill_in_mid_save_then_resume_is_exact(tmp_path, file):
     """Each save writes five files; the process dies as it begins the file-th of all."""
     script = textwrap.dedent(MID_SAVE.format(tests=str(checkpoint.Path(__file__).parent)))
@@ -163,20 +163,23 @@ def test_sigkill_in_mid_save_then_resume_is_exact(tmp_path, file):
     assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
 
 
-def test_a_second_signal_ends_at_once_and_the_old_checkpoint_stays(tmp_path):
-    script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent))).replace(
-        "0.05", "0.4"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        for _ in range(6):
+def test_a_second_signal_during_the_save_keeps_the_last_checkpoint(tmp_path):
+    script = textwrap.dedent(MID_SAVE.format(tests=str(checkpoint.Path(__file__).parent)))
+    script = script.replace("    write(path, data)", "    import time; time.sleep(0.3); write(path, data)")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        for _ in range(7):  # the first save is complete, the second has begun
             process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == -signal.SIGTERM
-    assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] >= 4
+    assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] == 1
 
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])

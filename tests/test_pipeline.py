@@ -13,7 +13,7 @@ from mini_sora.diffusion import Linear, diffusion_loss
 from mini_sora.evaluate import evaluate, interval, scores, table
 from mini_sora.fit import FitConfig, fit
 from mini_sora.pipeline import SamplerConfig, Sora
-from mini_sora.train import PRESETS, latent_grid
+from mini_sora.train import PRESETS
 
 PROMPT = "a red circle moves left"
 
@@ -40,7 +40,7 @@ def test_latents_of_many_are_those_of_each(smoke):
         torch.testing.assert_close(
             many[3:4], smoke.vae.encode(to_pixels(clips.video[3:4])), atol=1e-4, rtol=1e-4
         )
-    assert many.shape[2:] == latent_grid(smoke.config.vae, (17, 32, 32))
+    assert many.shape[1:] == smoke.config.latent_shape((32, 32), 17)
 
 
 @pytest.mark.parametrize("size, frames", [((32, 32), 17), ((24, 40), 1), ((40, 24), 9)])
@@ -96,14 +96,6 @@ def test_saved_weights_load_again(smoke, tmp_path):
         smoke.save_pretrained(tmp_path / "copy")
 
 
-def test_half_precision_files_are_half_the_size(smoke, tmp_path):
-    smoke.save_pretrained(tmp_path / "half", dtype=torch.float16)
-    smoke.save_pretrained(tmp_path / "full")
-    half, full = ((tmp_path / n / "sora.safetensors").stat().st_size for n in ("half", "full"))
-    assert half < 0.6 * full
-    assert MiniSora.from_pretrained(tmp_path / "half").sora.dit.head.weight.dtype == torch.float32
-
-
 def test_damaged_or_missing_weights_are_named(smoke, tmp_path):
     smoke.save_pretrained(tmp_path / "bad")
     path = tmp_path / "bad" / "vae.safetensors"
@@ -145,7 +137,8 @@ def test_impossible_wishes_are_refused(smoke, options, word):
 def test_any_prompt_gives_a_video(smoke):
     for prompt in ("🦊 jumps", "a purple hexagon explodes", "\x00\x07", "ROT"):
         assert smoke.generate(prompt, steps=1).frames.shape == (17, 32, 32, 3)
-    assert smoke.unknown_words("A red dog that moves SIDEWAYS; it rises") == ["dog", "sideways"]
+    smoke.words = frozenset({"a", "red", "rises"})
+    assert smoke.unknown_words("A red dog RISES; sideways") == ["dog", "sideways"]
 
 
 def test_overfits_one_batch(tmp_path):
