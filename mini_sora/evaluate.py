@@ -48,7 +48,7 @@ def verdict(report):
     """A report in words; None is a prompt whose facts the checker cannot read."""
     if report is None:
         return "not judged"
-    return "right" if report.ok else "; ".join(report.why)
+    return "as asked" if report.ok else "; ".join(report.why)
 
 
 def sheet(videos, captions, reports, count=24):

@@ -186,7 +186,9 @@ class MiniSora:
         dit, encoder, length = self.sora.dit, self.sora.text, self.config.text.max_tokens
 
         def reader(texts):
-            tokens, mask = (x.to(device) for x in tokenize(self.tokenizer, texts, length))
+            tokens, mask = (
+                x.to(device) for x in tokenize(self.tokenizer, [text.lower() for text in texts], length)
+            )
             text = encoder(tokens, mask)
             return lambda z_t, t: dit(z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1))
 

@@ -134,6 +134,10 @@ def test_impossible_wishes_are_refused(smoke, options, word):
         smoke.generate(**{"prompt": PROMPT, **options})
 
 
+def test_capitals_do_not_matter(smoke):
+    assert np.array_equal(smoke.generate("A RED circle").frames, smoke.generate("a red circle").frames)
+
+
 def test_any_prompt_gives_a_video(smoke):
     for prompt in ("🦊 jumps", "a purple hexagon explodes", "\x00\x07", "ROT"):
         assert smoke.generate(prompt, steps=1).frames.shape == (17, 32, 32, 3)
