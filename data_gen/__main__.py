@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from . import gallery, verify
+from .check import check
 from .clips import make_batch
-from .families import FAMILIES, SPLITS
-from .observe import check
-from .scene import FPS, WorldError
+from .families import FAMILIES
+from .scene import FPS, SPLITS, WorldError
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,11 +29,13 @@ def _size(text):
 def build_parser():
     parser = Parser(
         prog="data_gen",
-        description="Film scenes: writes a .gif and a .txt with its caption for each clip.",
-        epilog="example: python -m data_gen shapes --seed 7 --count 16 -o clips/",
+        description="Film scenes: writes a .gif and a .txt with its captions for each clip.",
+        epilog="examples: python -m data_gen shapes --seed 7 --count 16 -o clips/   "
+        "python -m data_gen --gallery pictures/   python -m data_gen verify --clips 50 --scenes 1000",
     )
-    parser.add_argument("family", help=f"one of: {', '.join(FAMILIES)}")
-    parser.add_argument("-o", "--output", required=True, help="a directory, made if need be")
+    parser.add_argument("family", nargs="?", help=f"one of: {', '.join(FAMILIES)}; or verify")
+    parser.add_argument("-o", "--output", help="a directory, made if need be")
+    parser.add_argument("--gallery", metavar="DIR", help="write a filmstrip of each family there")
     parser.add_argument("--seed", type=int, default=0, help="of the first clip; the next has the next (0)")
     parser.add_argument("--count", type=int, default=1, help="how many clips (1)")
     parser.add_argument("--size", type=_size, default=(32, 32), help="height x width in pixels (32x32)")
@@ -40,13 +43,16 @@ def build_parser():
     parser.add_argument("--split", default="train", help=f"one of: {', '.join(SPLITS)} (train)")
     parser.add_argument("--scale", type=int, default=4, help="how often each pixel is repeated (4)")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--clips", type=int, default=200, help="verify: clips for each figure (200)")
+    parser.add_argument("--scenes", type=int, default=100_000, help="verify: captions a family (100000)")
+    parser.add_argument("--only", help="verify: families, as in shapes,bounce (all)")
     return parser
 
 
-def run(args):
-    for name, value in (("count", args.count), ("scale", args.scale)):
-        if not 1 <= value <= 100_000:
-            raise WorldError(f"--{name} is {value}; it must be from 1 to 100000")
+def film(args):
+    """Write the clips that were asked for."""
+    if not args.output:
+        raise WorldError("say where to write the clips, as in -o clips/")
     seeds, folder = range(args.seed, args.seed + args.count), Path(args.output)
     stems = [folder / f"{args.family}-{args.split}-{seed:06d}" for seed in seeds]
     standing = [
@@ -55,28 +61,47 @@ def run(args):
     if standing and not args.force:
         raise WorldError(f"{standing[0]} exists; choose another directory, or --force to replace it")
     batch = make_batch(args.family, seeds, args.size, args.frames, args.split)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for stem, video, caption in zip(stems, batch.video, batch.captions, strict=True):
-            frames = np.asarray(video).repeat(args.scale, 1).repeat(args.scale, 2)
-            first, *rest = [Image.fromarray(frame) for frame in frames]
-            first.save(
-                stem.with_suffix(".gif"), save_all=True, append_images=rest, duration=1000 // FPS, loop=0
+    folder.mkdir(parents=True, exist_ok=True)
+    for stem, clip in zip(stems, batch, strict=True):
+        frames = np.asarray(clip.video).repeat(args.scale, 1).repeat(args.scale, 2)
+        first, *rest = [Image.fromarray(frame) for frame in frames]
+        first.save(stem.with_suffix(".gif"), save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
+        stem.with_suffix(".txt").write_text(f"{clip.caption}\n{clip.long_caption}\n")
+        verdict = "right" if check(clip.video, clip.facts, clip.actions or None).ok else "wrong"
+        print(f"{stem}.gif: {clip.caption}  [{verdict}]")
+
+
+def run(args):
+    for name in ("count", "scale", "clips", "scenes"):
+        if not 1 <= getattr(args, name) <= 1_000_000:
+            raise WorldError(f"--{name} is {getattr(args, name)}; it must be from 1 to 1000000")
+    if args.gallery:
+        for path in gallery.write(Path(args.gallery)):
+            print(path)
+    elif args.family == "verify":
+        families = tuple(args.only.split(",")) if args.only else verify.MAIN
+        if unknown := [name for name in families if name not in verify.MAIN]:
+            raise WorldError(
+                f"there is no family {unknown[0]!r} to verify; there is: {', '.join(verify.MAIN)}"
             )
-            stem.with_suffix(".txt").write_text(caption + "\n")
-            print(f"{stem}.gif: {caption}  [{'right' if check(video, caption).ok else 'wrong'}]")
-    except OSError as error:
-        raise WorldError(f"{folder} could not be written: {error.strerror}") from error
+        return 0 if verify.run(args.clips, args.scenes, families) else 1
+    elif not args.family:
+        raise WorldError(f"say which family to film, one of: {', '.join(FAMILIES)}; or verify")
+    else:
+        film(args)
+    return 0
 
 
 def main(argv=None):
-    """Run the command; returns the exit code: 0, or 2 with one sentence for a mistake."""
+    """Run the command; returns the exit code: 0, 1 where verify misses a figure, 2 with one sentence
+    for a mistake."""
     try:
-        run(build_parser().parse_args(argv))
+        return run(build_parser().parse_args(argv))
+    except OSError as error:
+        print(f"data_gen: {error.filename} could not be written: {error.strerror}", file=sys.stderr)
     except WorldError as error:
         print(f"data_gen: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return 2
 
 
 if __name__ == "__main__":

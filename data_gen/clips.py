@@ -1,14 +1,13 @@
 """(family, seed, size, frames, split) -> Clip: the same arguments give the same bytes everywhere."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from .captions import describe
-from .families import FAMILIES, SPLITS
-from .physics import trajectory, velocity
-from .render import render
-from .scene import Scene, WorldError, window_of
+from .captions import describe, facts_of
+from .families import FAMILIES, NUMBERS
+from .scene import SPLITS, Scene, WorldError
 
 SIZE_RANGE = (24, 512)  # pixels; below, shapes cannot be told apart
 FRAMES_MAX = 4801  # ten minutes
@@ -21,37 +20,55 @@ class Clip:
     video: np.ndarray
     caption: str
     scene: Scene
+    words: tuple[int, ...]  # the seed of its captions' wordings
 
     @property
+    def long_caption(self):
+        """60 to 135 words, with every fact."""
+        return describe(self.scene, self.words, long=True)
+
+    @property
+    def actions(self):
+        """What was done between each frame and the next, a tuple of T - 1; empty but for play."""
+        return self.scene.actions
+
+    @property
+    def facts(self):
+        """What the long caption tells, {(subject, attribute): value}."""
+        return facts_of(self.scene)
+
+    @cached_property
     def truth(self):
-        """Every body's position (T, 2) and velocity in world units, radius, colour and shape."""
-        paths = trajectory(self.scene)
-        return [
-            {
-                "shape": body.shape,
-                "color": body.color,
-                "radius": body.radius,
-                "position": path,
-                "velocity": velocity(body),
-            }
-            for body, path in zip(self.scene.bodies, paths, strict=True)
-        ]
+        """A dictionary: "bodies", one dictionary each with shape, color, radius (T,), position and
+        velocity (T, 2) and the visible share (T,), in world units; "camera"; "events"."""
+        return FAMILIES[self.scene.family].truth(self.scene)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Many clips: video uint8 (B, T, H, W, 3), captions and scenes, each a tuple of B."""
+    """Many clips: video uint8 (B, T, H, W, 3), short captions and scenes, each a tuple of B.
+
+    batch[i] is the i-th Clip.
+    """
 
     video: np.ndarray
     captions: tuple[str, ...]
     scenes: tuple[Scene, ...]
+    words: tuple[tuple[int, ...], ...]
+
+    def __len__(self):
+        return len(self.captions)
+
+    def __getitem__(self, i):
+        return Clip(self.video[i], self.captions[i], self.scenes[i], self.words[i])
 
 
 def _is_count(value, low, high):
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value <= high
 
 
-def _validate(family, seeds, size, frames, split):
+def validate(family, seeds, size, frames, split):
+    """Raises WorldError, in one sentence, for what no clip can be made of."""
     if family not in FAMILIES:
         raise WorldError(f"there is no family {family!r}; there is: {', '.join(FAMILIES)}")
     if split not in SPLITS:
@@ -72,15 +89,16 @@ def make_batch(family, seeds, size=(32, 32), frames=17, split="train"):
     multiples of 8; frames: 1 + 4n; split: train, test or heldout. Raises WorldError.
     """
     seeds = list(seeds)
-    _validate(family, seeds, size, frames, split)
-    stream = [list(FAMILIES).index(family), SPLITS.index(split)]
-    sample, window = FAMILIES[family], window_of(size)
-    scenes = [sample(np.random.default_rng([*stream, seed]), window, frames, split) for seed in seeds]
-    captions = [describe(scene, [*stream, seed, 1]) for scene, seed in zip(scenes, seeds, strict=True)]
-    return Batch(render(scenes, tuple(size)), tuple(captions), tuple(scenes))
+    validate(family, seeds, size, frames, split)
+    module, size = FAMILIES[family], tuple(size)
+    streams = [(NUMBERS[family], SPLITS.index(split), int(seed)) for seed in seeds]
+    scenes = tuple(module.sample(np.random.default_rng(stream), size, frames, split) for stream in streams)
+    words = tuple((*stream, 1) for stream in streams)
+    captions = tuple(describe(scene, seed) for scene, seed in zip(scenes, words, strict=True))
+    video = module.render(scenes, size) if scenes else np.empty((0, frames, *size, 3), np.uint8)
+    return Batch(video, captions, scenes, words)
 
 
 def make_clip(family, seed=0, size=(32, 32), frames=17, split="train"):
     """One clip; arguments and errors as in make_batch."""
-    batch = make_batch(family, [seed], size, frames, split)
-    return Clip(batch.video[0], batch.captions[0], batch.scenes[0])
+    return make_batch(family, [seed], size, frames, split)[0]

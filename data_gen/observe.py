@@ -1,8 +1,8 @@
-"""The inverse of render: from a video to tracks, and from tracks to a verdict.
+"""The inverse of render, from pixels alone: the ground, and a track for every colour on it.
 
-`observe` sees only pixels. Positions are centroids weighted by coverage, so anti-aliased edges
-count by their share; sizes come from the covered area; shapes are told apart by drawing each
-candidate at the place and size found, and comparing.
+Positions are centroids weighted by coverage, so that anti-aliased edges count by their share (a
+hard threshold costs a factor of ten); sizes come from the covered area; shapes are told apart by
+drawing each candidate at the place and size found, and comparing.
 """
 
 from dataclasses import dataclass
@@ -10,67 +10,40 @@ from math import pi
 
 import numpy as np
 
-from .captions import Facts, parse
-from .render import coverage
-from .scene import FPS, PALETTE, RADIUS_RANGE, SHAPES, WorldError
+from .render import checker, cover, coverage
+from .scene import GREY, PALETTE, SHAPES, WorldError
 
-SALIENT = 0.2  # a pixel belongs to a body when it differs from the ground by this share of full scale
-SPECK = 0.2  # blobs below this share of the smallest body's area are dirt, not bodies
-WOBBLE = 0.035  # largest distance from a straight path at constant speed, short sides
-BREATH = 0.10  # largest change of radius from the clip's median, as a share
-STILL = 0.05  # a still body stays this close to its mean place, short sides
-MOVED = 0.18  # a moving body goes at least this far in the clip, short sides
-SLANT = 0.2  # largest sideways share of a straight motion
-CLEARLY = 0.05  # a frame shows another shape than its clip when that fits better by this share of the area
-MISFIT = 0.25  # largest difference from the drawn shape, as a share of its area
+INKS = {**PALETTE, "grey": GREY}  # walls are grey
+SALIENT = 0.5  # a pixel has a body's colour when the body covers this share of it
+OFF = 0.35  # largest distance from the mix of ground and ink, as a share of the ink's in the mix
+PALE = 0.6  # less of white than this is taken for the grey of a wall
+STANDING = 0.7  # the share of the frames that show a wall where it is, noise or not
+SPECK = 0.2  # less than this share of the smallest body's area is dirt
+SMALLEST = 0.085  # a body's radius, short sides
+DIM = 100  # levels: no body is as dark as the ground
+PERIODS = {"square": pi / 2, "triangle": 2 * pi / 3, "star": 2 * pi / 5, "cross": pi / 2}  # of turning
 
 
 @dataclass(frozen=True)
 class Track:
-    """One body through time; lengths in short sides."""
+    """One colour through time; lengths in short sides, NaN where it is not seen."""
 
-    position: np.ndarray  # (T, 2), x then y
-    radius: np.ndarray  # (T,), of the circle of equal area
-    color: tuple[str, ...]  # T names of PALETTE
-    shape: tuple[str, ...]  # T names of SHAPES
-    misfit: np.ndarray  # (T,), difference from the drawn shape as a share of its area
+    position: np.ndarray  # (T, 2), x then y: the centroid of what is seen
+    radius: np.ndarray  # (T,), of the circle of the area seen
+    seen: np.ndarray  # (T,) bool: more than a speck
+    clear: np.ndarray  # (T,) bool: seen, apart from every other colour and from the edge
+    alpha: np.ndarray  # (T, H, W), the share of each pixel that it covers
+    veil: np.ndarray  # (T, H, W) bool: another colour is there
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What is seen: the number of bodies per frame and, where it never changes, their tracks."""
+    """What is seen in a video, uint8 (T, H, W, 3)."""
 
-    counts: np.ndarray  # (T,)
-    tracks: tuple[Track, ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """A verdict: each attribute right or wrong, and why in words where wrong."""
-
-    attributes: dict[str, bool]
-    why: tuple[str, ...]
-
-    @property
-    def ok(self):
-        return all(self.attributes.values())
-
-
-def label(mask):
-    """Number the 8-connected components of each frame: (T, H, W) bool -> int, 0 where not mask."""
-    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        before = labels
-        for axis in (1, 2):
-            pad = [(0, 0)] * 3
-            pad[axis] = (1, 1)
-            wide = np.pad(labels, pad)
-            n = labels.shape[axis]
-            shifted = [wide.take(range(i, i + n), axis) for i in range(3)]
-            labels = np.maximum.reduce(shifted)
-        labels = np.where(mask, labels, 0)
-        if np.array_equal(labels, before):
-            return labels
+    background: str | None  # of BACKGROUNDS, or None for no such ground
+    tracks: dict[str, Track]  # by colour
+    labels: np.ndarray  # (T, H, W): the number in INKS, from 1, of the colour of each pixel, 0 for ground
+    ground: np.ndarray  # (H, W, 3) levels
 
 
 def _validate(video):
@@ -80,133 +53,175 @@ def _validate(video):
         raise WorldError(f"a video has the shape (T, H, W, 3), not {video.shape}")
 
 
-def _tracks(video, ground, labels, blobs):
-    """Follow n blobs per frame, each to the nearest in the next frame. blobs: T lists of n labels."""
-    frames, size = video.shape[0], video.shape[1:3]
-    scale, n = min(size), len(blobs[0])
-    names = list(PALETTE)
-    inks = np.array([PALETTE[name] for name in names], np.float32)
-    shades = inks - ground
-    grid = np.stack(np.meshgrid(np.arange(size[1]) + 0.5, np.arange(size[0]) + 0.5), -1)  # (H, W, 2)
-    place, area = np.empty((n, frames, 2)), np.empty((n, frames))
-    cover = np.empty((n, frames, *size), np.float32)
-    color = [[""] * frames for _ in range(n)]
-    for t in range(frames):
-        found = []
-        for blob in blobs[t]:
-            # The blob and its faint edge: every pixel within one of it.
-            near = np.pad(labels[t] == blob, 1)
-            near = near[:-2] | near[1:-1] | near[2:]
-            near = near[:, :-2] | near[:, 1:-1] | near[:, 2:]
-            shade = (video[t] - ground) * near[..., None]
-            strength = np.abs(shade).max(-1)
-            core = shade[strength >= 0.8 * strength.max()].mean(0)
-            ink = int(np.argmin(((core - shades) ** 2).sum(-1)))
-            alpha = np.clip(shade @ core / (core @ core), 0, 1)
-            mass = alpha.sum()
-            found.append(((alpha[..., None] * grid).sum((0, 1)) / mass, mass, alpha, names[ink]))
-        for i in range(n):
-            last = place[i, t - 1] if t else found[0][0]
-            nearest = min(range(len(found)), key=lambda j: np.linalg.norm(found[j][0] - last))
-            place[i, t], area[i, t], cover[i, t], color[i][t] = found.pop(nearest)
-    radius = np.sqrt(area / pi)
-    tracks = []
-    for i in range(n):
-        errors = np.stack(
-            [np.abs(cover[i] - coverage(s, place[i], radius[i], size)).sum((1, 2)) / area[i] for s in SHAPES]
-        )  # (shapes, T), as shares of the area
-        best = errors.mean(1).argmin()
-        changed = errors.min(0) < errors[best] - CLEARLY
-        shape = tuple(SHAPES[j] for j in np.where(changed, errors.argmin(0), best))
-        misfit = np.where(changed, errors.min(0), errors[best])
-        tracks.append(Track(place[i] / scale, radius[i] / scale, tuple(color[i]), shape, misfit))
-    return tuple(tracks)
+def fit_ground(pixels):
+    """The ground under a video (T, H, W, 3): its kind and its colours (H, W, 3), by least squares.
+
+    Every ground is a constant, a slope downwards and a checker; the sizes of the three tell the kind.
+    """
+    height, width = pixels.shape[1:3]
+    down = np.repeat((np.arange(height) + 0.5)[:, None] / height, width, 1)
+    basis = np.stack([np.ones_like(down), down, checker((height, width))], -1).reshape(-1, 3)
+    dark = ~dilate(pixels.max(-1) >= DIM).reshape(len(pixels), -1)  # nor the edge of what is not dark
+    values, weights = pixels.reshape(len(pixels), -1, 3), dark
+    for _ in range(3):
+        count = weights.sum(0)
+        total = (values * weights[..., None]).sum(0)
+        normal = (basis * count[:, None]).T @ basis + 1e-3 * np.eye(3)
+        weight = np.linalg.solve(normal, basis.T @ total)
+        flat = (basis @ weight).astype(np.float32)
+        weights = dark & (np.abs(values - flat).max(-1) < 25)
+    slope, check = weight[1:].mean(1)
+    kinds = {(False, False): "plain", (True, False): "gradient", (False, True): "checker"}
+    return kinds.get((abs(slope) > 12, abs(check) > 12)), flat.reshape(height, width, 3)
+
+
+def dilate(mask, by=1):
+    """Grow a mask (..., H, W) by so many pixels, diagonals included."""
+    for _ in range(by):
+        wide = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (0, 0)])
+        mask = wide[..., :-2, :] | wide[..., 1:-1, :] | wide[..., 2:, :]
+        wide = np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(1, 1)])
+        mask = wide[..., :-2] | wide[..., 1:-1] | wide[..., 2:]
+    return mask
+
+
+def _label(pixels, flat):
+    """The colour of each pixel: the ink whose mix with the ground is nearest, where it is most of it."""
+    difference = pixels - flat
+    power = (difference**2).sum(-1)
+    white, grey = (list(INKS).index(name) + 1 for name in ("white", "grey"))
+    best, labels = np.full(power.shape, np.inf, np.float32), np.zeros(power.shape, np.int8)
+    for number, ink in enumerate(INKS.values(), 1):
+        shade = np.array(ink, np.float32) - flat
+        size = (shade**2).sum(-1)
+        share = np.einsum("thwc,hwc->thw", difference, shade) / size
+        clipped = np.minimum(share, 1.1)
+        off = power - clipped * (2 * share - clipped) * size
+        if number == white:
+            off = np.where(share > PALE, off, np.inf)  # half white is grey
+        sure = (share > SALIENT) & (off < OFF**2 * clipped**2 * size)
+        labels = np.where(off < best, np.where(sure, number, 0).astype(np.int8), labels)
+        best = np.minimum(best, off)
+    stands = (labels == grey).mean(0) > STANDING  # walls stand; the dull edges of what moves do not
+    labels[labels == grey] = 0
+    labels[:, stands] = grey
+    labels[(labels == grey) & dilate(labels == white)] = 0  # the edge of white is as grey as a wall
+    wall = dilate(labels == grey)
+    for number in range(1, grey) if wall.any() else ():  # and a mere sliver beside a wall can have any colour
+        mine = labels == number
+        labels[mine & wall & ~dilate(mine & ~wall)] = 0
+    return labels
 
 
 def observe(video):
     """See what is in a video, uint8 (T, H, W, 3): an Observation. Raises WorldError."""
     _validate(video)
-    scale = min(video.shape[1:3])
+    frames, size = len(video), video.shape[1:3]
+    scale = min(size)
     pixels = video.astype(np.float32)
-    ground = np.median(pixels.reshape(-1, 3), axis=0)
-    labels = label(np.abs(pixels - ground).max(-1) > SALIENT * 255)
-    speck = SPECK * pi * (RADIUS_RANGE[0] * scale) ** 2
-    blobs = []
-    for frame in labels:
-        numbers, areas = np.unique(frame[frame > 0], return_counts=True)
-        blobs.append([number for number, area in zip(numbers, areas, strict=True) if area >= speck])
-    counts = np.array([len(frame) for frame in blobs])
-    steady = counts[0] > 0 and (counts == counts[0]).all()
-    return Observation(counts, _tracks(pixels, ground, labels, blobs) if steady else ())
+    kind, flat = fit_ground(pixels)
+    labels = _label(pixels, flat)
+    speck = SPECK * pi * (SMALLEST * scale) ** 2
+    number_of = {number: name for number, name in enumerate(INKS, 1)}
+    near = {n: dilate(labels == n) for n in number_of if (labels == n).sum((1, 2)).max() >= speck}
+    # Where two bodies meet, their mix can look like a third: a label between two others is none.
+    crowd = sum(area.astype(np.int8) for area in near.values()) if near else 0
+    wide = dict(near)
+    for n, area in wide.items():
+        mixed = (labels == n) & (crowd - area >= 2)
+        if mixed.any():
+            labels[mixed] = 0
+            if (labels == n).sum((1, 2)).max() < speck:
+                del near[n]
+            else:
+                near[n] = dilate(labels == n)
+    rows, columns = (np.arange(n) + 0.5 for n in size)
+    tracks = {}
+    for n, area in near.items():
+        shade = np.array(INKS[number_of[n]], np.float32) - flat
+        alpha = np.einsum("thwc,hwc->thw", pixels - flat, shade) / (shade**2).sum(-1)
+        alpha = np.clip(alpha, 0, 1) * area
+        for other in near:
+            if other != n:
+                alpha[labels == other] = 0
+        mass = alpha.sum((1, 2))
+        seen = (labels == n).sum((1, 2)) >= speck
+        mine = labels == n
+        cut = mine[:, [0, -1]].any((1, 2)) | mine[:, :, [0, -1]].any((1, 2))
+        touched = np.zeros(frames, bool)
+        for other in near:
+            if other != n:
+                touched |= (wide[other] & wide[n]).any((1, 2))
+        weight = np.where(seen & (mass > 0), mass, np.nan)
+        place = np.stack([alpha.sum(1) @ columns / weight, alpha.sum(2) @ rows / weight], -1)
+        tracks[number_of[n]] = Track(
+            place / scale,
+            np.sqrt(weight / pi) / scale,
+            seen,
+            seen & ~touched & ~cut,
+            alpha,
+            (labels > 0) & ~mine,
+        )
+    return Observation(kind, tracks, labels, flat)
 
 
-def _most(names):
-    return max(sorted(set(names)), key=names.count)
+def crops(track, when, half):
+    """A track's alpha in the frames `when`, (M, P, P) around its centroids, and its pixels' x, y: (M, P)."""
+    height, width = track.alpha.shape[1:]
+    center = track.position[when] * min(height, width)
+    reach = np.arange(-half, half + 1)
+    cell = np.floor(center).astype(int)
+    x, y = cell[:, :1] + reach, cell[:, 1:] + reach
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    part = track.alpha[
+        when[:, None, None], y.clip(0, height - 1)[:, :, None], x.clip(0, width - 1)[:, None, :]
+    ]
+    return (
+        part * inside,
+        (x + 0.5 - center[:, :1]).astype(np.float32),
+        (y + 0.5 - center[:, 1:]).astype(np.float32),
+    )
 
 
-def _seen_motion(position):
-    """The motion seen in a path (T, 2): a word of DIRECTIONS, or None where it is no such motion."""
-    if len(position) < 2:
-        return None
-    if np.linalg.norm(position - position.mean(0), axis=1).max() < STILL:
-        return "still"
-    slope = np.polyfit(np.arange(len(position)), position, 1)[0]
-    moved = slope * (len(position) - 1)
-    along = int(np.argmax(np.abs(moved)))
-    if abs(moved[along]) < MOVED or abs(moved[1 - along]) > SLANT * abs(moved[along]):
-        return None
-    sign = 1 if moved[along] > 0 else -1
-    return {(-1, 0): "left", (1, 0): "right", (-1, 1): "up", (1, 1): "down"}[sign, along]
+def misfits(track, when, shapes=SHAPES, angles=(None,)):
+    """How badly each shape, drawn at the place and size seen, fits: (shapes, angles, M), 0 is perfect.
 
-
-def check(video, caption):
-    """Compare what is seen with what a caption (or Facts) says: a Report, attribute by attribute.
-
-    video: uint8 (T, H, W, 3). A clip that is nearly right is not right. Raises WorldError for a
-    video or a caption that cannot be read.
+    when: M frames; angles: radians, or None for upright. The misfit is the area that differs, as a
+    share of the body's; a second body of the same colour is all misfit.
     """
-    facts = caption if isinstance(caption, Facts) else parse(caption)
-    seen = observe(video)
-    (wanted,) = facts.bodies
-    names = ["count", "color", "shape", "steady"] + (["motion"] if wanted.motion else [])
-    if len(seen.tracks) != 1:
-        counts = sorted({int(n) for n in seen.counts})
-        many = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-        return Report(dict.fromkeys(names, False), (f"there are {many} bodies, not 1",))
-    (track,) = seen.tracks
-    color, shape = _most(track.color), _most(track.shape)
-    attributes, why = {"count": True, "color": color == wanted.color, "shape": shape == wanted.shape}, []
-    if color != wanted.color:
-        why.append(f"the body is {color}, not {wanted.color}")
-    if shape != wanted.shape:
-        why.append(f"the body is a {shape}, not a {wanted.shape}")
-    trouble = list(_unsteady(track))
-    attributes["steady"] = not trouble
-    if wanted.motion:
-        motion = _seen_motion(track.position)
-        attributes["motion"] = motion == wanted.motion
-        if motion != wanted.motion:
-            seen_words = {"still": "stays still", None: "moves askew or too little"}
-            asked = "stay still" if wanted.motion == "still" else f"move {wanted.motion}"
-            why.append(f"the body {seen_words.get(motion, f'moves {motion}')}; it should {asked}")
-    return Report(attributes, tuple(why + trouble))
+    scale = min(track.alpha.shape[1:])
+    radius = (track.radius[when] * scale).astype(np.float32)
+    part, x, y = crops(track, when, int(1.7 * radius.max()) + 2)
+    outside = track.alpha[when].sum((1, 2)) - part.sum((1, 2))
+    area = pi * radius**2
+    errors = np.empty((len(shapes), len(angles), len(when)))
+    for i, shape in enumerate(shapes):
+        for j, angle in enumerate(angles):
+            turn = None if angle is None else np.full(len(when), angle, np.float32)
+            errors[i, j] = (np.abs(part - cover(shape, x, y, radius, turn)).sum((1, 2)) + outside) / area
+    return errors
 
 
-def _unsteady(track):
-    """What flickers or wobbles in a track, in words."""
-    time = np.arange(len(track.position)) / FPS
-    if len(set(track.color)) > 1:
-        yield f"the body changes colour ({', '.join(sorted(set(track.color)))})"
-    if len(set(track.shape)) > 1:
-        yield f"the body changes shape ({', '.join(sorted(set(track.shape)))})"
-    if track.misfit.max() > MISFIT:
-        yield f"the shape is blurred or broken in frame {int(track.misfit.argmax())}"
-    change = np.abs(track.radius / np.median(track.radius) - 1)
-    if change.max() > BREATH:
-        yield f"the body changes size in frame {int(change.argmax())}"
-    if len(time) > 2:
-        fit = np.polynomial.polynomial.polyfit(time, track.position, 1)
-        path = fit[0] + time[:, None] * fit[1]
-        off = np.linalg.norm(track.position - path, axis=1)
-        if off.max() > WOBBLE:
-            yield f"the body leaves its path in frame {int(off.argmax())}"
+def settle(track, when, shape, radius, angle=None):
+    """Where a body of known shape is in the frames `when`, (M, 2), though part of it be hidden.
+
+    radius: (M,), short sides. The drawn shape is moved until its visible part has the centroid that
+    is seen. Also returns how much of the drawn shape is visible, and how much of it is seen, as
+    shares of the whole: (M,) each.
+    """
+    size = track.alpha.shape[1:]
+    scale, radius = min(size), np.asarray(radius, np.float32)
+    free = ~track.veil[when]
+    rows, columns = (np.arange(n) + 0.5 for n in size)
+
+    def centroid(alpha):
+        mass = np.maximum(alpha.sum((1, 2)), 1e-6)
+        return np.stack([alpha.sum(1) @ columns, alpha.sum(2) @ rows], -1) / mass[:, None], mass
+
+    seen, mass = centroid(track.alpha[when] * free)
+    center = seen.copy()
+    for _ in range(12):
+        drawn, open_mass = centroid(coverage(shape, center, radius * scale, size, angle) * free)
+        center += seen - drawn
+    whole = pi * (radius * scale) ** 2
+    return center / scale, open_mass / whole, mass / whole

@@ -67,7 +67,7 @@ def through_vae(vae, video):
     return to_uint8(rebuilt), float((-10 * error.log10()).mean())
 
 
-def evaluate(sora, count=256, split="test", family="shapes", seed=0, **sampling):
+def evaluate(sora, count=256, split="test", family="shapes-simple", seed=0, **sampling):
     """Judge a model on the captions of unseen scenes.
 
     Returns (report, examples): report has, for model, ceiling (truth through the VAE) and truth,

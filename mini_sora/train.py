@@ -52,7 +52,7 @@ class DiTTraining:
 class TrainConfig:
     """Everything that decides a run: clips to make, the model, and its two trainings."""
 
-    family: str = "shapes"
+    family: str = "shapes-simple"
     clips: int = 8192
     judged: int = 256
     seed: int = 0

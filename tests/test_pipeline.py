@@ -19,14 +19,14 @@ PROMPT = "a red circle moves left"
 
 
 def test_pixels_and_back_are_exact():
-    video = make_batch("shapes", range(2), (24, 32), 5).video
+    video = make_batch("shapes-simple", range(2), (24, 32), 5).video
     x = to_pixels(video)
     assert x.shape == (2, 3, 5, 24, 32) and x.min() >= -1 and x.max() <= 1
     assert np.array_equal(to_uint8(x), video)
 
 
 def test_drawn_clips_are_stretches_of_real_ones():
-    clips = Clips.make("shapes", 6, (24, 24), 17)
+    clips = Clips.make("shapes-simple", 6, (24, 24), 17)
     x = to_uint8(clips.draw(4, 5, torch.Generator().manual_seed(0)))
     assert x.shape == (4, 5, 24, 24, 3)
     stretches = {clip[i : i + 5].tobytes() for clip in clips.video for i in range(13)}
@@ -34,7 +34,7 @@ def test_drawn_clips_are_stretches_of_real_ones():
 
 
 def test_latents_of_many_are_those_of_each(smoke):
-    clips = Clips.make("shapes", 5, (32, 32), 17)
+    clips = Clips.make("shapes-simple", 5, (32, 32), 17)
     many = encode_all(smoke.vae, clips.video, batch=2)
     with torch.no_grad():
         torch.testing.assert_close(

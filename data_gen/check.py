@@ -1,0 +1,82 @@
+"""The verdict: what a caption says against what is seen, attribute by attribute."""
+
+from dataclasses import dataclass
+
+from .captions import parse
+from .families import FAMILIES
+
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A verdict: each attribute right or wrong, and why in words where wrong."""
+
+    attributes: dict[str, bool]
+    why: tuple[str, ...]
+
+    @property
+    def ok(self):
+        return all(self.attributes.values())
+
+
+def check(video, caption, actions=None):
+    """Compare what is seen with what a caption, or a dictionary of facts, says: a Report.
+
+    video: uint8 (T, H, W, 3); actions: for the play family, the T - 1 actions that were taken. A
+    clip that is nearly right is not right: every fact that is told must be seen, and nothing may
+    flicker, wobble, vanish or appear. Raises WorldError for what cannot be read.
+    """
+    told = caption if isinstance(caption, dict) else parse(caption)
+    family = FAMILIES[told["scene", "family"]]
+    seen, trouble = family.see(video) if actions is None else family.see(video, actions)
+    return compare(told, seen, trouble)
+
+
+def compare(told, seen, trouble):
+    """The Report on facts told and seen; trouble: what is wrong whatever is told, in words."""
+    subjects = list(dict.fromkeys(s for s, _ in told if s != "scene"))
+    strangers = [s for s in dict.fromkeys(s for s, _ in seen if s != "scene") if s not in subjects]
+    stands_for, attributes, why = {}, {}, []
+    count, wanted = seen.get(("scene", "count")), told.get(("scene", "count"))
+    attributes["count"] = count == wanted
+    if count != wanted:
+        why.append(
+            f"there {'are' if count and count > 1 else 'is'} {count or 'nothing'} to see, not {wanted}"
+        )
+    attributes["color"] = True
+    for i, subject in enumerate(subjects):
+        stands_for[subject] = subject
+        if any(s == subject for s, _ in seen):
+            continue
+        attributes["color"] = False
+        name = "the body" if len(subjects) == 1 else f"the {ORDINALS[i]} body"
+        if strangers:
+            agree = {
+                s: sum(seen.get((s, a)) == v for (t, a), v in told.items() if t == subject) for s in strangers
+            }
+            stands_for[subject] = max(strangers, key=agree.get)
+            strangers.remove(stands_for[subject])
+            why.append(f"{name} is {stands_for[subject]}, not {subject}")
+        else:
+            why.append(f"there is no {subject} body")
+    for (subject, attribute), value in told.items():
+        if attribute in ("family", "count"):
+            continue
+        found = seen.get((stands_for.get(subject, subject), attribute))
+        found = next((s for s, other in stands_for.items() if attribute == "over" and other == found), found)
+        attributes[attribute] = attributes.get(attribute, True) and found == value
+        if found != value:
+            what = f"the {attribute}" if subject == "scene" else f"the {subject} body's {attribute}"
+            why.append(f"{what} is {in_words(found)}, not {in_words(value)}")
+    attributes["steady"] = not trouble
+    return Report(attributes, tuple(why) + tuple(trouble))
+
+
+def in_words(value):
+    """A fact's value as a person would read it."""
+    if value is None:
+        return "not clear"
+    if isinstance(value, tuple):
+        return "; then ".join(" ".join(str(part) for part in event) for event in value) or "nothing"
+    return str(value)

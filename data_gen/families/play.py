@@ -1,0 +1,348 @@
+"""play: an agent that walks by actions, grey walls, and boxes that it pushes, by the rules of board.py.
+
+Full boxes are heavy and empty ones light. Nothing in one picture tells which; only a push shows it.
+"""
+
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+
+from ..board import (
+    AGENT,
+    SIDE,
+    UNITS,
+    Board,
+    blocked,
+    field,
+    in_one_piece,
+    in_sides,
+    lay_walls,
+    outcomes,
+    play_out,
+    replay,
+    set_up,
+)
+from ..grammar import ORDER, Grammar, pick
+from ..observe import dilate, misfits, observe
+from ..render import Sprite, coverage, draw, wall_cover
+from ..scene import BACKGROUNDS, FPS, GREY, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
+from ..truth import body_truth
+from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
+
+GRID = 2**16  # x of the agent is a multiple of 1/GRID, and its last bit tells train from test
+HALVES = {"small": 3, "large": 4}  # half of a box's width, units
+LARGE = 0.123  # radius of a box that is larger than small, short sides
+POLICIES = ("purposeful", "purposeful", "purposeful", "scripted", "scripted", "random")
+NEAR = 14  # of the agent to a box at first, so that it has time to push, units
+PUSHES_TOLD = 4
+MARGIN = 0.05  # a place nearer to a boundary between two names has none, share of the window
+MISFIT = 0.5  # largest difference of a body from its replay, as a share of its area
+TINGE = 40  # largest difference of a body's mean colour from its ink, levels
+SPECK = 0.006  # area that may be strange in a frame, square short sides
+STRANGE = 90  # pixels further than this from the replay show something else, levels
+
+
+def is_heldout(agent, color, size, heavy):
+    """Whether a box beside this agent is kept from train and test: a tenth, every value in some."""
+    colors = list(PALETTE)
+    return (3 * colors.index(agent) + colors.index(color) + 2 * (size == "large") + 5 * heavy) % 10 == 4
+
+
+@lru_cache
+def _choices(heldout, agent):
+    every = ((c, s, w) for c in PALETTE if c != agent for s in HALVES for w in (False, True))
+    return tuple(choice for choice in every if is_heldout(agent, *choice) == heldout)
+
+
+def sample(rng, size, frames, split):
+    """A scene of the split: see data_gen.clips.make_batch. How it starts does not depend on frames."""
+    window = window_of(size)
+    board, state, colors, background = _start(rng, window, ceil(2.5 * UNITS / min(size)), split)
+    policy, bodies = pick(rng, POLICIES), []
+    for j, place in enumerate(in_sides(board, state)):
+        radius = board.halves[j] / UNITS * (SIDE if j else 1)
+        shape, role = ("square", "box") if j else ("circle", "agent")
+        bodies.append(Body(shape, colors[j], radius, *place, role=role, heavy=board.heavy[j]))
+    walls = tuple(_wall(board, wall) for wall in board.walls)
+    for _ in range(3):  # a player who means to push is given three tries at it
+        actions = play_out(rng, board, state, frames - 1, policy)
+        scene = Scene("play", tuple(bodies), window, frames, background, walls, actions=actions)
+        if policy == "random" or len(replay(scene)[2]) > 1:
+            break
+    return scene
+
+
+def _wall(board, edges):
+    return Wall(*(n / UNITS + start for n, start in zip(edges, board.origin * 2, strict=True)))
+
+
+def _start(rng, window, gap, split):
+    """A Board, the first state, the bodies' colours and the background.
+
+    All stand `gap` units apart, to be seen one by one, and no two boxes in places of one name.
+    """
+    cells, corner = field(window)
+    x, y = (int((c + (rng.random() - 0.5) / (2 * UNITS)) * GRID / 2) * 2 for c in corner)
+    origin = (x + (split != "train")) / GRID, y / GRID
+    while True:
+        background, walls = pick(rng, BACKGROUNDS), lay_walls(rng, cells, int(rng.random() * 3))
+        colors, boxes = [pick(rng, tuple(PALETTE))], []
+        for _ in range(1 + int(rng.random() * 3)):
+            fits = [c for c in _choices(split == "heldout", colors[0]) if c[0] not in colors]
+            if fits:
+                boxes.append(pick(rng, fits))
+                colors.append(boxes[-1][0])
+        if not boxes:
+            continue
+        halves = (AGENT, *(HALVES[size] for _, size, _ in boxes))
+        board = Board(cells, origin, halves, (False, *(heavy for *_, heavy in boxes)), walls)
+        state, names = [(-99, -99)], set()  # the agent comes last
+        for j in (*range(1, len(halves)), 0):
+            for _ in range(24):
+                x, y = (halves[j] + int(rng.random() * (n - 2 * halves[j] + 1)) for n in cells)
+                if blocked(board, state, j, x, y, gap=gap):
+                    continue
+                if j == 0 and min(max(abs(x - u), abs(y - v)) for u, v in state[1:]) > NEAR:
+                    continue
+                name = place_of(origin[0] + x / UNITS, origin[1] + y / UNITS, window, MARGIN)
+                if j == 0:
+                    return board, ((x, y), *state[1:]), colors, background
+                if name and name not in names:
+                    names.add(name)
+                    state.append((x, y))
+                    break
+            else:
+                break
+
+
+def sprites(scene):
+    board, states, _ = replay(scene)
+    paths = states.swapaxes(0, 1) / UNITS + board.origin
+    for body, path in zip(scene.bodies, paths, strict=True):
+        yield Sprite(body.shape, PALETTE[body.color], path, body.radius)
+
+
+def render(scenes, size):
+    """Draw scenes of equally many frames: uint8 (B, T, H, W, 3)."""
+    return draw([(s.background, tuple(sprites(s)), s.walls) for s in scenes], scenes[0].frames, size)
+
+
+def truth(scene):
+    """Every body's state per frame, in world units, whether it is heavy, and the pushes that moved a box."""
+    rows, (_, _, pushes) = body_truth(scene, tuple(sprites(scene))), replay(scene)
+    for row, body in zip(rows, scene.bodies, strict=True):
+        row |= {"role": body.role, "heavy": body.heavy}
+    who = [body.color for body in scene.bodies]
+    events = tuple(Event(p.step / FPS, f"pushes {p.way}", who[0], who[p.box]) for p in pushes)
+    return {"bodies": rows, "camera": None, "events": events}
+
+
+def facts(scene):
+    """Everything that a long caption tells."""
+    board, states, pushes = replay(scene)
+    told = {("scene", "family"): "play", ("scene", "count"): len(scene.bodies)}
+    told["scene", "background"] = scene.background
+    for body, half in zip(scene.bodies, board.halves, strict=True):
+        if body.role == "agent":
+            told[body.color, "role"] = "agent"
+        else:
+            told[body.color, "shape"] = body.shape
+            told[body.color, "size"] = next(word for word, h in HALVES.items() if h == half)
+    return told | happenings(board, states, pushes, [b.color for b in scene.bodies], scene.window)
+
+
+def happenings(board, states, pushes, colors, window, margin=MARGIN):
+    """The facts of what is where, and moves whither; what pushes told of weights too."""
+    told = {}
+    first, last = (in_sides(board, states[i]) for i in (0, -1))
+    told |= {(c, "place"): place_of(*at, window, margin) for c, at in zip(colors, first, strict=True)}
+    if len(states) > 1:
+        told[colors[0], "end"] = place_of(*last[0], window, margin)
+        told[colors[0], "motion"] = "still" if (states[:, 0] == states[0, 0]).all() else "moves"
+        for j, color in enumerate(colors[1:], 1):
+            ways = {p.way for p in pushes if p.box == j}
+            told[color, "pushed"] = None if not ways else ways.pop() if len(ways) == 1 else "about"
+            told[color, "motion"] = None if told[color, "pushed"] else "still"
+            weights = {p.went == 1 for p in pushes if p.box == j and p.room > 1}
+            told[color, "weight"] = ("heavy" if weights.pop() else "light") if len(weights) == 1 else None
+        runs = [
+            ("pushes", colors[p.box], p.way)
+            for p, before in zip(pushes, (None, *pushes), strict=False)
+            if not before or (before.step + 1, before.box, before.way) != (p.step, p.box, p.way)
+        ]
+        told["scene", "events"] = tuple(runs[:PUSHES_TOLD]) or None
+    return {key: value for key, value in told.items() if value is not None}
+
+
+WAY_WORDS = {
+    "left": ("left", "to the left", "leftwards"),
+    "right": ("right", "to the right", "rightwards"),
+    "up": ("up", "upwards"),
+    "down": ("down", "downwards"),
+}
+GRAMMAR = Grammar(
+    "play",
+    TABLES
+    | {
+        "role": {"agent": ("agent", "player", "robot")},
+        "shape": {"square": ("box", "crate")},
+        "size": {"small": ("small", "little"), "large": ("large", "big")},
+        "weight": {"light": ("light", "empty"), "heavy": ("heavy", "full")},
+        "motion": {"moves": ("walks about", "moves around"), "still": ("stays in place", "does not move")},
+        "way": WAY_WORDS,
+        "pushed": WAY_WORDS | {"about": ("about", "this way and that", "in several directions")},
+        "end": TABLES["place"],
+    },
+    {
+        "short 1": (
+            "a {color} {role} and a {color2} {shape2}",
+            "a {color} {role} and a {size2} {color2} {shape2} {place2}",
+            "a {color} {role} pushes a {color2} {shape2} {pushed2}",
+            "a {color} {role} pushes a {weight2} {color2} {shape2} {pushed2}",
+            "a {color} {role} shoves a {weight2} {size2} {color2} {shape2} {pushed2}",
+            "the {color2} {shape2} is {weight2}; a {color} {role} pushes it {pushed2}",
+            "a {weight2} {color2} {shape2} is pushed {pushed2} by a {color} {role}",
+            "a {color} {role} {motion} and a {size2} {color2} {shape2} {motion2}",
+            "on a {background} ground a {color} {role} pushes a {color2} {shape2} {pushed2}",
+        ),
+        "short 2": (
+            "a {color} {role}, a {color2} {shape2} and a {color3} {shape3}",
+            "a {color} {role}, a {size2} {color2} {shape2}, a {size3} {color3} {shape3}",
+            "a {color} {role}, a {weight2} {size2} {color2} {shape2}, a {size3} {color3} {shape3}",
+            "a {color} {role} pushes a {color2} {shape2} {pushed2}; a {color3} {shape3} {motion3}",
+            "a {color} {role} pushes a {weight2} {color2} {shape2} and a {weight3} {color3} {shape3}",
+            "a {color} {role} and a {color3} {shape3}; a {color2} {shape2} is pushed {pushed2}",
+            "of {count} bodies the {color} {role} pushes the {weight2} {color2} {shape2} {pushed2}",
+        ),
+        "short 3": (
+            "a {color} {role}, a {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
+            "a {color} {role}, a {size2} {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
+            "a {color} {role}, a {weight2} {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
+            "of {count} bodies the {color} {role} pushes the {color2} {shape2} {pushed2}",
+            "of {count} bodies the {color} {role} pushes the {weight2} {color2} {shape2} {pushed2}",
+            "{count} bodies; the {color} {role} {motion}, the {size2} {color2} {shape2} {motion2}",
+            "{count} bodies on a {background} ground; the {color} {role} {motion}",
+        ),
+        "opening": (
+            "on a {background} ground there are {count} bodies, the agent being one",
+            "the ground is {background}, and with the agent there are {count} bodies",
+        ),
+        "agent": ("the {color} {role} {motion}", "there is a {color} {role} which {motion}"),
+        "agent image": ("the {color} {role} is there", "there is a {color} {role}"),
+        "place": ("it starts {place}", "at first it is {place}"),
+        "end": ("it ends {end}", "at last it is {end}"),
+        "pushes": ("it pushes the {color} {shape} {way}", "it shoves the {color} {shape} {way}"),
+        "pushed": (
+            "the {color} {shape} is {size} and goes {pushed}",
+            "a {size} {color} {shape} is moved {pushed}",
+        ),
+        "still": ("the {size} {color} {shape} {motion}", "a {size} {color} {shape}, which {motion}"),
+        "box image": ("a {size} {color} {shape} stands there", "there stands a {size} {color} {shape}"),
+        "weight": ("it is {weight}", "it turns out {weight}", "it proves {weight}"),
+        "filler": FILLERS,
+    },
+    {"pushes": ("color", "way")},
+)
+
+
+def tell(scene, rng, long):
+    """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
+    told, (agent, *boxes), write = facts(scene), [b.color for b in scene.bodies], GRAMMAR.write
+    for i in range(len(boxes) - 1, 0, -1):  # a caption names them in any order
+        j = int(rng.random() * (i + 1))
+        boxes[i], boxes[j] = boxes[j], boxes[i]
+    while not long:
+        sentence = write(f"short {len(boxes)}", rng, told, agent, *boxes)
+        if count_words([sentence]) <= SHORT_WORDS:
+            return [sentence]
+    sentences = [write("opening", rng, told)]
+    sentences.append(write("agent" if scene.frames > 1 else "agent image", rng, told, agent))
+    sentences += [write(name, rng, told, agent) for name in ("place", "end") if (agent, name) in told]
+    for i, (name, color, way) in enumerate(told.get(("scene", "events"), ())):
+        order = pick(rng, ORDER[1:]) if i else ORDER[0]
+        sentences.append(f"{order} {write(name, rng, told, color, way=way)}")
+    for color in boxes:
+        name = "pushed" if (color, "pushed") in told else "still" if scene.frames > 1 else "box image"
+        sentences.append(write(name, rng, told, color))
+        sentences += [write(name, rng, told, color) for name in ("place", "weight") if (color, name) in told]
+    return lengthen(sentences, GRAMMAR, rng)
+
+
+def see(video, actions=None):
+    """The facts seen in a video, uint8 (T, H, W, 3), and what is wrong with it, in words.
+
+    The bodies of the first frame are set on a board, and the board is played: of all that an action
+    can lead to, the nearest to the next frame. Where that is not near, something is wrong. actions:
+    the T - 1 that were taken, if known.
+    """
+    view = observe(video[:1] if isinstance(video, np.ndarray) else video)  # which refuses what is no video
+    seen, size = {("scene", "family"): "play"}, video.shape[1:3]
+    tracks = {c: in_one_piece(t) for c, t in view.tracks.items() if c != "grey"}
+    seen["scene", "count"], seen["scene", "background"] = len(tracks), view.background
+    agents, trouble = [], []
+    for color, track in tracks.items():
+        shape = SHAPES[misfits(track, np.array([0]))[:, 0, 0].argmin()]
+        if shape == "circle":
+            agents.append(color)
+            seen[color, "role"] = "agent"
+        else:
+            seen[color, "shape"] = shape
+            seen[color, "size"] = "large" if track.radius[0] > LARGE else "small"
+    if len(agents) != 1:
+        return seen, [f"there are {len(agents)} agents"]
+    if actions is not None and len(actions) != len(video) - 1:
+        return seen, [f"there are {len(actions)} actions to {len(video)} frames"]
+    colors = sorted(tracks, key=lambda color: color != agents[0])
+    halves = (AGENT, *(HALVES[seen[color, "size"]] for color in colors[1:]))
+    still = observe(np.median(video, 0, keepdims=True).astype(np.uint8))  # less noisy, for the walls
+    board, state = set_up(still, np.stack([tracks[c].position[0] for c in colors]), halves)
+    states, pushes = [state], []
+    trouble += _compare(video[0], *_paint(view.ground, board, colors, [state], size), colors, 0)
+    for step in range(1, len(video)):
+        possible = outcomes(board, states[-1], step)
+        options = list(possible)
+        frames, shares = _paint(view.ground, board, colors, options, size)
+        best = np.abs(frames - video[step]).sum((1, 2, 3)).argmin()
+        push, names = possible[options[best]]
+        if actions is not None and actions[step - 1] not in names:
+            trouble.append(f"frame {step} is not what {actions[step - 1]!r} leads to")
+        trouble += _compare(video[step], frames[[best]], shares[:, [best]], colors, step)
+        pushes += [push] if push else []
+        states.append(options[best])
+    weights = {(p.box, p.went == 1) for p in pushes if p.room > 1}
+    for j, color in enumerate(colors):
+        if {(j, True), (j, False)} <= weights:
+            trouble.append(f"the {color} box is now heavy, now light")
+    return seen | happenings(board, np.array(states), pushes, colors, window_of(size), margin=0), trouble[:9]
+
+
+def _paint(ground, board, colors, states, size):
+    """Pictures of states (n, H, W, 3), and how much of each pixel each body covers (bodies, n, H, W)."""
+    scale, frames, shares = min(size), np.repeat(ground[None], len(states), 0), []
+    for j, color in enumerate(colors):
+        places = np.array([in_sides(board, state)[j] for state in states])
+        radius = np.full(len(states), board.halves[j] / UNITS * (SIDE if j else 1) * scale)
+        shares.append(coverage("square" if j else "circle", places * scale, radius, size))
+        frames += shares[-1][..., None] * (np.array(PALETTE[color], np.float32) - frames)
+    for wall in board.walls:
+        share = wall_cover(_wall(board, wall), size)[..., None]
+        frames += share * (np.array(GREY, np.float32) - frames)
+    return frames, np.stack(shares)
+
+
+def _compare(frame, replay, shares, colors, step):
+    """What is wrong with a frame (H, W, 3) that should look like replay (1, H, W, 3), in words."""
+    difference, trouble = frame - replay[0], []
+    off, strange = np.linalg.norm(difference, axis=-1), np.ones(frame.shape[:2], bool)
+    for color, (share,) in zip(colors, shares, strict=True):
+        around, core = dilate(share > 0), share > 0.95
+        strange &= ~around
+        contrast = np.linalg.norm(PALETTE[color])
+        if off[around].sum() > MISFIT * contrast * share.sum():
+            trouble.append(f"the {color} body is not where an action leads it, or not whole, in frame {step}")
+        elif np.linalg.norm(difference[core].mean(0)) > TINGE:
+            trouble.append(f"the {color} body is of another colour in frame {step}")
+    if (strange & (off > STRANGE)).sum() > SPECK * min(frame.shape[:2]) ** 2:
+        trouble.append(f"there is something else in frame {step}")
+    return trouble
