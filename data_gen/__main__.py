@@ -67,14 +67,14 @@ def film(args):
         first, *rest = [Image.fromarray(frame) for frame in frames]
         first.save(stem.with_suffix(".gif"), save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
         stem.with_suffix(".txt").write_text(f"{clip.caption}\n{clip.long_caption}\n")
-        verdict = "right" if check(clip.video, clip.facts, clip.actions or None).ok else "wrong"
+        verdict = "right" if check(clip.video, clip.facts, clip.actions).ok else "wrong"
         print(f"{stem}.gif: {clip.caption}  [{verdict}]")
 
 
 def run(args):
-    for name in ("count", "scale", "clips", "scenes"):
-        if not 1 <= getattr(args, name) <= 1_000_000:
-            raise WorldError(f"--{name} is {getattr(args, name)}; it must be from 1 to 1000000")
+    for name, most in (("count", 10_000), ("scale", 64), ("clips", 100_000), ("scenes", 1_000_000)):
+        if not 1 <= getattr(args, name) <= most:
+            raise WorldError(f"--{name} is {getattr(args, name)}; it must be from 1 to {most}")
     if args.gallery:
         for path in gallery.write(Path(args.gallery)):
             print(path)

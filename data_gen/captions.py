@@ -4,8 +4,9 @@ import numpy as np
 
 from .families import FAMILIES
 from .grammar import Reader
+from .scene import WorldError
 
-READER = Reader([family.GRAMMAR for family in dict.fromkeys(FAMILIES.values()) if hasattr(family, "GRAMMAR")])
+READER = Reader([family.GRAMMAR for name, family in FAMILIES.items() if name != "shapes-simple"])
 
 
 def facts_of(scene):
@@ -30,6 +31,8 @@ def parse(caption):
 
     Raises WorldError, with the nearest sentence that would parse, for any other text.
     """
+    if not isinstance(caption, str):
+        raise WorldError(f"a caption is a text, not {type(caption).__name__}")
     return READER.read(caption)
 
 

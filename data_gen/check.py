@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .captions import parse
 from .families import FAMILIES
+from .scene import WorldError
 
 ORDINALS = ("first", "second", "third", "fourth")
 
@@ -28,8 +29,13 @@ def check(video, caption, actions=None):
     flicker, wobble, vanish or appear. Raises WorldError for what cannot be read.
     """
     told = caption if isinstance(caption, dict) else parse(caption)
-    family = FAMILIES[told["scene", "family"]]
-    seen, trouble = family.see(video) if actions is None else family.see(video, actions)
+    name = told.get(("scene", "family"))
+    if name not in FAMILIES:
+        raise WorldError(f"facts name their family under ('scene', 'family'); {name!r} is none")
+    if actions and name != "play":
+        raise WorldError(f"only clips of the play family have actions, not those of {name}")
+    see = FAMILIES[name].see
+    seen, trouble = see(video, actions) if actions else see(video)
     return compare(told, seen, trouble)
 
 
@@ -39,8 +45,8 @@ def compare(told, seen, trouble):
     strangers = [s for s in dict.fromkeys(s for s, _ in seen if s != "scene") if s not in subjects]
     stands_for, attributes, why = {}, {}, []
     count, wanted = seen.get(("scene", "count")), told.get(("scene", "count"))
-    attributes["count"] = count == wanted
-    if count != wanted:
+    attributes["count"] = wanted is None or count == wanted
+    if not attributes["count"]:
         why.append(
             f"there {'are' if count and count > 1 else 'is'} {count or 'nothing'} to see, not {wanted}"
         )

@@ -12,11 +12,11 @@ import numpy as np
 from .families import FAMILIES, bounce
 from .grammar import pick
 from .motions import way_of
-from .render import Sprite, draw
-from .scene import FPS, PALETTE, SHAPES
+from .render import Sprite, coverage, draw, ground
+from .scene import BACKGROUNDS, FPS, PALETTE, SHAPES
 
 VISIBLE = 0.3  # a fault shows when it changes this share of the smallest body's area in some frame
-CLEARLY = 60  # levels
+CLEARLY = 20  # levels
 JUMP = 0.2  # how far a teleported body goes, short sides
 SOLIDS = ("cube", "sphere", "cone", "cylinder")
 
@@ -215,6 +215,35 @@ def noise(clip, rng):
     return (rng.random(clip.video.shape) * 256).astype(np.uint8), clip.facts
 
 
+def stranger(clip, rng):
+    """Something dull, of no colour that the world has, crosses the picture in front of all."""
+    size, frames = clip.video.shape[1:3], clip.scene.frames
+    ink = np.array(pick(rng, ((130, 80, 40), (90, 90, 90), (112, 114, 122))))
+    center = np.stack(
+        [np.linspace(0, size[1], frames), np.full(frames, (0.2 + 0.6 * rng.random()) * size[0])], -1
+    )
+    alpha = coverage("circle", center, np.full(frames, 0.12 * min(size)), size)[..., None]
+    return (clip.video + alpha * (ink - clip.video.astype(float))).astype(np.uint8), clip.facts
+
+
+def flashed(clip, rng):
+    """One frame is brighter."""
+    video = clip.video.copy()
+    video[len(video) // 2] = np.minimum(video[len(video) // 2].astype(int) + 40, 255)
+    return video, clip.facts
+
+
+def other_ground(clip, rng):
+    """The ground is another from the middle on."""
+    if clip.scene.family == "camera":
+        return None
+    old = ground(clip.scene.background, clip.video.shape[1:3])
+    new = ground(pick(rng, [b for b in BACKGROUNDS if b != clip.scene.background]), clip.video.shape[1:3])
+    bare = np.abs(clip.video - old).max(-1, keepdims=True) < 2
+    change = bare & _late(clip)[:, None, None, None]
+    return np.where(change, np.rint(new).astype(np.uint8), clip.video), clip.facts
+
+
 def undone(clip, rng):
     """What was changed for good is as before: the bite heals, the paint is gone, the lamp is out."""
     if clip.scene.family != "change":
@@ -260,6 +289,9 @@ FAULTS = {
     "frozen": frozen,
     "blank": blank,
     "noise": noise,
+    "something strange": stranger,
+    "flash": flashed,
+    "another ground": other_ground,
     "change undone": undone,
     "order of events": wrong_order,
     "camera the other way": other_camera,

@@ -149,6 +149,9 @@ def see(video, pull=G, closed=True):
     """
     seen, trouble, view, frames = {("scene", "family"): "bounce"}, [], observe(video), len(video)
     window, colors = window_of(video.shape[1:3]), []
+    trouble += view.strange()
+    if view.dull_white():
+        view.tracks.pop("grey")
     seen["scene", "count"], seen["scene", "background"] = len(view.tracks), view.background
     places, radii = [], []
     for color, track in view.tracks.items():

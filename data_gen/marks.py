@@ -257,10 +257,17 @@ def _pieces(track, floor):
     return begins.sum(1), np.array([bool(pieces) for pieces in hanging])
 
 
+def _is_wall(view):
+    """Whether what is grey is as large as a wall, and not the mixed edges of two bodies."""
+    grey = (view.labels[0] == list(INKS).index("grey") + 1).sum()
+    return grey > 2 * pi * (SMALLEST * min(view.labels.shape[1:])) ** 2
+
+
 def see(video):
     """The facts seen in a video, uint8 (T, H, W, 3), and what is wrong with it, in words."""
     view, size = observe(video), video.shape[1:3]
     tracks, window = {c: t for c, t in view.tracks.items() if c != "grey"}, window_of(size)
+    floored = "grey" in view.tracks and not view.dull_white()
     # Where brush and paint meet, their mix can look like a third colour; but it is less than a body.
     least = 0.4 * pi * (SMALLEST * min(size)) ** 2
     tracks = {
@@ -280,8 +287,10 @@ def see(video):
             seen[color, "shape"], wrong = _see_shape(tracks[color], color)
             trouble += wrong
         return seen, trouble
-    trouble = _whole({color: tracks[color] for color in first})
     kind = len(first), len(later)
+    trouble = view.strange() + _whole({color: tracks[color] for color in first})
+    if floored and kind != (1, 0) and _is_wall(view):
+        trouble.append("there is a wall that nobody told of")
     if trouble or kind not in ((1, 1), (1, 0), (2, 0)):
         return seen, trouble or ["nothing that this world knows changes here"]
     if kind == (1, 1):

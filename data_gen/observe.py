@@ -14,6 +14,8 @@ from .render import checker, cover, coverage
 from .scene import GREY, PALETTE, SHAPES, WorldError
 
 INKS = {**PALETTE, "grey": GREY}  # walls are grey
+SHIFT = 7  # levels by which a part of the ground may differ in a frame
+STRANGE = 26  # levels: further from the ground than this, and of no known colour, is something else
 SALIENT = 0.5  # a pixel has a body's colour when the body covers this share of it
 OFF = 0.35  # largest distance from the mix of ground and ink, as a share of the ink's in the mix
 PALE = 0.6  # less of white than this is taken for the grey of a wall
@@ -44,6 +46,19 @@ class Observation:
     tracks: dict[str, Track]  # by colour
     labels: np.ndarray  # (T, H, W): the number in INKS, from 1, of the colour of each pixel, 0 for ground
     ground: np.ndarray  # (H, W, 3) levels
+    stray: np.ndarray  # (T,) bool: something that is neither a colour of the world nor this ground
+
+    def strange(self):
+        """What is wrong whatever the family, in words: a list of one sentence, or none."""
+        if not self.stray.any():
+            return []
+        return [f"there is something else, or another ground, in frame {int(self.stray.argmax())}"]
+
+    def dull_white(self):
+        """Whether all that is grey is but an edge of something white."""
+        grey, white = (list(INKS).index(name) + 1 for name in ("grey", "white"))
+        near = dilate(self.labels == white, 2).any(0)
+        return "grey" in self.tracks and not ((self.labels == grey) & ~near).any()
 
 
 def _validate(video):
@@ -54,7 +69,8 @@ def _validate(video):
 
 
 def fit_ground(pixels):
-    """The ground under a video (T, H, W, 3): its kind and its colours (H, W, 3), by least squares.
+    """The ground under a video (T, H, W, 3): its kind, its colours (H, W, 3), and whether each frame, (T,),
+    has another, by least squares.
 
     Every ground is a constant, a slope downwards and a checker; the sizes of the three tell the kind.
     """
@@ -72,7 +88,12 @@ def fit_ground(pixels):
         weights = dark & (np.abs(values - flat).max(-1) < 25)
     slope, check = weight[1:].mean(1)
     kinds = {(False, False): "plain", (True, False): "gradient", (False, True): "checker"}
-    return kinds.get((abs(slope) > 12, abs(check) > 12)), flat.reshape(height, width, 3)
+    left = (values - flat) * dark[..., None]
+    other = np.zeros(len(pixels), bool)
+    for t in range(len(pixels)):
+        normal = (basis * dark[t, :, None]).T @ basis + 1e-3 * np.eye(3)
+        other[t] = np.abs(np.linalg.solve(normal, basis.T @ left[t]).mean(1)).max() > SHIFT
+    return kinds.get((abs(slope) > 12, abs(check) > 12)), flat.reshape(height, width, 3), other
 
 
 def dilate(mask, by=1):
@@ -119,7 +140,7 @@ def observe(video):
     frames, size = len(video), video.shape[1:3]
     scale = min(size)
     pixels = video.astype(np.float32)
-    kind, flat = fit_ground(pixels)
+    kind, flat, other_ground = fit_ground(pixels)
     labels = _label(pixels, flat)
     speck = SPECK * pi * (SMALLEST * scale) ** 2
     number_of = {number: name for number, name in enumerate(INKS, 1)}
@@ -135,6 +156,10 @@ def observe(video):
                 del near[n]
             else:
                 near[n] = dilate(labels == n)
+    far = (np.abs(pixels - flat).max(-1) > STRANGE) & ~dilate(labels > 0)
+    wider = np.pad(far.astype(np.int8), ((0, 0), (1, 1), (1, 1)))
+    around = sum(wider[:, i : i + size[0], j : j + size[1]] for i in range(3) for j in range(3))
+    stray = other_ground | ((around >= 7).sum((1, 2)) > speck)
     rows, columns = (np.arange(n) + 0.5 for n in size)
     tracks = {}
     for n, area in near.items():
@@ -162,7 +187,7 @@ def observe(video):
             alpha,
             (labels > 0) & ~mine,
         )
-    return Observation(kind, tracks, labels, flat)
+    return Observation(kind, tracks, labels, flat, stray)
 
 
 def crops(track, when, half):

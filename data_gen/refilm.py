@@ -23,6 +23,7 @@ STEPS = (0.02, 0.06, 0.015)  # of x, y and radius, for slopes: about half a pixe
 BOUNDS = ((-1.5, -1.5, 0.04), (1.5, 0.6, 0.3))  # of x, y and radius
 CLIP = 90  # levels: more is no misfit of an edge but something that is not there
 OFF = 42  # levels that a mean of 3 x 3 pixels may be off
+STRAY = 0.035  # short sides that a solid may be away from its place, as a mean over three frames
 SURE = 1.5  # a shape is sure if the next fits worse by this factor
 CHANGED = 0.6  # another shape that leaves less than this share of the misfit is what is there
 
@@ -92,7 +93,7 @@ def _tracks(labels):
         around = _box(mask.astype(np.int8))
         if (mask & (around > 4)).sum((1, 2)).mean() < speck / 4:
             continue
-        mask &= around > 2
+        mask &= around > 3
         count = mask.sum((1, 2))
         area = np.where(count > speck / 2, count, np.nan)
         middle = [(mask * place).sum((1, 2)) / area / short for place in (column, row)]
@@ -111,7 +112,7 @@ def _find_course(pixels, labels, tau, reach):
         miss = (np.abs(ground - pixels[when]) * bare).sum((1, 2, 3, 4))
         return miss.min(), kind, rates[miss.argmin()]
 
-    _, kind, rate = min(trial(kind, top * np.linspace(-1, 1, 22)) for kind, top in reach.items())
+    _, kind, rate = min(trial(kind, top * np.linspace(-1, 1, 18)) for kind, top in reach.items())
     return trial(kind, rate + reach[kind] * np.linspace(-0.06, 0.06, 9))[1:]
 
 
@@ -206,7 +207,7 @@ def _find_shape(color, starts, view, target, ground, free):
         (body,) = _bodies([color], [shape], [place])
         return _fit_alone(body, view[when], target[when], ground[when], free[when], steps)
 
-    few, fits = _spread(len(target), 5), {}
+    few, fits = _spread(len(target), 4), {}
     for shape, start in starts.items():
         fits[shape] = fit(shape, start, few, 1)
     best, second = sorted(fits, key=lambda s: fits[s][1].sum())[:2]
@@ -242,6 +243,15 @@ def _misfits(pixels, bodies, view):
             count = lone.sum((1, 2))
             if count.max() > 1:
                 troubles.append(f"{words} in frame {int(count.argmax())}")
+    here, there = _tracks(labels), _tracks(expected)
+    for body in bodies:
+        if len(pixels) > 2 and body.color in here and body.color in there:
+            stray = (here[body.color] - there[body.color])[:, :2]
+            stray = np.hypot(*(stray[2:] + stray[1:-1] + stray[:-2]).T / 3)
+            if np.nanmax(stray, initial=0) > STRAY:
+                troubles.append(
+                    f"the {body.color} {body.shape} is out of place in frame {np.nanargmax(stray) + 1}"
+                )
     off = np.abs(drawn - seen).max((1, 2, 3))
     if not troubles and off.max() > OFF:
         troubles.append(f"frame {int(off.argmax())} does not show what the others do")
@@ -277,7 +287,7 @@ def refilm(video, reach):
         solid.append(place)
         troubles += [wrong] * bool(wrong)
     solid, few = np.array(solid), _spread(len(many), 5)
-    for _ in range(3):
+    for _ in range(2):
         solid, rate = _fit_together(colors, shapes, solid, kind, rate, tau[many][few], target[few])
     troubles += _misfits(pixels, _bodies(colors, shapes, solid), course(kind, rate, tau))
     return Found(colors, tuple(shapes), solid, kind, float(rate), tuple(troubles))

@@ -215,12 +215,11 @@ def _blend(canvas, shape, items, size):
     alpha = cover(shape, *near, radius, angle, form)
     alpha *= ((y >= 0) & (y < size[0]))[:, :, None] & ((x >= 0) & (x < size[1]))[:, None, :]
     hit = np.flatnonzero(alpha)
-    item, spot = np.divmod(hit, len(patch) ** 2)
-    row, column = np.divmod(spot, len(patch))
-    flat = (first[item] * size[0] + y[item, row]) * size[1] + x[item, column]
+    index = first[:, None, None] * (size[0] * size[1]) + y[:, :, None] * size[1] + x[:, None, :]
+    flat, item = index.ravel().take(hit), hit // len(patch) ** 2
     pixels = canvas.reshape(-1, 3)
-    under = pixels[flat]
-    pixels[flat] = under + alpha.ravel()[hit, None] * (ink[item] - under)
+    under = pixels.take(flat, 0)
+    pixels[flat] = under + alpha.ravel().take(hit)[:, None] * (ink.take(item, 0) - under)
 
 
 def wall_cover(wall, size):

@@ -14,7 +14,7 @@ from .families import FAMILIES, NUMBERS, bounce, shapes
 from .families.phyworld import FRAMES, velocity_errors
 from .faults import FAULTS, plant
 from .gallery import SHOWN
-from .observe import observe
+from .observe import observe, settle
 from .physics import energy, simulate, trajectory
 from .render import ground
 from .scene import PALETTE
@@ -32,7 +32,7 @@ BLUR = 0.5  # pixels
 
 
 def judged(clip, video, facts):
-    return check(video, facts, clip.actions if clip.scene.family == "play" else None).ok
+    return check(video, facts, clip.actions).ok
 
 
 def blurred(video, rng):
@@ -112,13 +112,15 @@ def floors(seeds):
         (body,) = clip.truth["bodies"]
         whole = np.flatnonzero(track.clear[:FRAMES] & (body["visible"][:FRAMES] > 0.9999))
         if len(whole) > 2:
-            errors.append(velocity_errors(track.position[whole], body["position"][whole]))
+            radius = np.full(len(whole), np.median(track.radius[whole]))
+            place, _, _ = settle(track, whole, "circle", radius)
+            errors.append(velocity_errors(place, body["position"][whole]))
     return np.mean(errors, 0), len(errors)
 
 
 def physics(seeds):
-    """Elastic scenes over a minute: the largest relative change of energy, of momentum where nothing
-    but balls is met, and of the difference between a clip and its mirrored scene's mirrored clip."""
+    """Elastic scenes over a minute: the largest change of energy, relative to it, and of momentum where
+    nothing but balls is met, relative to the balls' mass."""
     worst = np.zeros(2)
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -166,11 +168,9 @@ def drawn_by_pillow(scenes, size, samples=4):
     return np.stack(frames).reshape(len(scenes), -1, *size, 3)
 
 
-def speed(family, seeds, size=(32, 32)):
-    """Seconds that a batch takes."""
-    began = time.perf_counter()
-    make_batch(family, seeds, size)
-    return time.perf_counter() - began
+def film(family, seeds):
+    """Make a batch, to see how long it takes."""
+    make_batch(family, seeds)
 
 
 def _parts(seeds, by):
@@ -241,7 +241,8 @@ def run(count=200, scenes=100_000, families=MAIN, workers=2):
                 if hits[1]:
                     _line(f"{family:12}{fault:24}{hits[0] / hits[1]:9.1%} of {hits[1]}")
         for fault, (hits, every) in totals.items():
-            verdict(f"{'all':12}{fault:24}{hits / every:9.1%} of {every}", hits >= 0.99 * every)
+            if every:
+                verdict(f"{'all':12}{fault:24}{hits / every:9.1%} of {every}", hits >= 0.99 * every)
 
         _line("\nJudged against another scene's short caption: accepted, and what chance allows")
         for family in families:
@@ -278,10 +279,10 @@ def run(count=200, scenes=100_000, families=MAIN, workers=2):
     _line(f"\nSpeed, 17 x 32 x 32, clips a second on {workers} processes, short captions included")
     for family in ("shapes-simple", *families):
         with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(speed, [family] * workers, [range(8)] * workers))  # started and warm
+            list(pool.map(film, [family] * workers, [range(8)] * workers))  # started and warm
             began = time.perf_counter()
             n = 200 if family == "camera" else 1000
-            list(pool.map(speed, [family] * workers, [range(k * n, (k + 1) * n) for k in range(workers)]))
+            list(pool.map(film, [family] * workers, [range(k * n, (k + 1) * n) for k in range(workers)]))
             rate = workers * n / (time.perf_counter() - began)
         need = {"shapes": 2000, "shapes-simple": 2000, "camera": 200}.get(family, 1000)
         verdict(f"{family:14}{rate:8.0f}  ({need} asked)", rate >= need)

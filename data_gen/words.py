@@ -28,11 +28,11 @@ PLACES = {
 }
 BACKGROUND_WORDS = {
     "plain": ("plain dark", "even dark", "black"),
-    "gradient": ("shaded dark", "graded dark", "slowly brightening"),
+    "gradient": ("shaded dark", "graded dark", "gently graded"),
     "checker": ("checkered dark", "checkerboard", "chequered"),
 }
 TABLES = {
-    **{slot: COLORS for slot in ("color",)},
+    "color": COLORS,
     "shape": SHAPE_NOUNS,
     "size": SIZES,
     "count": COUNTS,
@@ -41,9 +41,9 @@ TABLES = {
 }
 # Plans that say nothing that a checker needs, for captions too short to be long; true of every clip.
 FILLERS = (
-    "nothing else comes into the picture at any time",
-    "the edges are sharp and the colours are bright and flat",
-    "the light is even and there is nothing written anywhere",
+    "the edges are sharp and the colours are bright",
+    "there is no writing and no number anywhere in the picture",
+    "all that there is to know can be seen by looking closely",
     "it is a short and simple clip made for a careful viewer",
     "every colour stands out well against what lies behind it",
     "no person and no animal is to be seen in it",

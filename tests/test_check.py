@@ -17,9 +17,9 @@ def test_rendered_truth_is_accepted(family, size):
         pytest.skip("PhyWorld's smallest balls are two pixels wide there")
     for frames in (17, 9, 1):
         for clip in make_batch(family, range(8), size, frames, "test"):
-            report = check(clip.video, clip.facts, clip.actions or None)
+            report = check(clip.video, clip.facts, clip.actions)
             assert report.ok, (clip.long_caption, report.why)
-            assert check(clip.video, clip.caption, clip.actions or None).ok, clip.caption
+            assert check(clip.video, clip.caption, clip.actions).ok, clip.caption
 
 
 @pytest.mark.parametrize("family", SHOWN)
@@ -29,7 +29,7 @@ def test_planted_faults_are_rejected(family, fault):
         clip = make_clip(family, seed, split="test")
         planted = plant(fault, clip, np.random.default_rng(seed))
         if planted:
-            report = check(*planted, clip.actions or None)
+            report = check(*planted, clip.actions)
             assert not report.ok and report.why and all(report.why), (clip.long_caption, fault)
 
 

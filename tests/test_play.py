@@ -13,7 +13,6 @@ from data_gen.families import NUMBERS, play
 from data_gen.grammar import Reader
 from data_gen.scene import PALETTE, Body, Scene, Wall, WorldError
 
-NUMBERS.setdefault("play", 5)
 READER = Reader([play.GRAMMAR])
 
 

@@ -226,7 +226,7 @@ GRAMMAR = Grammar(
             "a {color} {shape}, a {color2} {shape2}, a {color3} {shape3}; the camera {camera}",
             "the camera {camera} {amount} and shows {count}, one a {color} {shape}",
             "{count}, one a {size} {color} {shape}; the camera {camera} {amount}",
-            "{count}, two a {color} {shape} and a {color2} {shape2}; the camera {camera}",
+            "{count}, among them a {color} {shape}; the camera {camera} {amount}",
             "{count} stand still while the camera {camera} {amount}",
         ),
         "image 1": (

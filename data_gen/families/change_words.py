@@ -151,7 +151,7 @@ GRAMMAR = Grammar(
         ),
         "shatters": (
             "a {color} {thing} hits the ground and shatters",
-            "the {color} {thing} breaks into many pieces, which come to rest",
+            "the {color} {thing} breaks into many pieces",
             "a {color} {thing} falls {extent} and shatters {onto}",
             "a {color} {thing} shatters {onto}",
             "{place} a {color} {thing} begins to fall; it shatters {onto}",

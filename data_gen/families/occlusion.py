@@ -207,21 +207,21 @@ GRAMMAR = Grammar(
         "motion": WORDS,
         "count": FLAT_COUNTS,
         "fate": FATES,
-        "hidden": {n: (f"{word} frames", f"the time of {word} frames") for n, word in NUMBERS.items()},
+        "hidden": {n: (f"about {word} frames", f"some {word} frames") for n, word in NUMBERS.items()},
         "by": {"wall": ("a grey wall", "a wall"), "edge": ("no wall",)},
     },
     {
         "short": (
             "a {color} {shape} {motion} and vanishes {fate} for {hidden}",
             "a {size} {color} {shape} {motion} and vanishes {fate}",
-            "a {color} {shape} {motion} {fate} and comes back",
-            "a {size} {color} {shape} {motion} {fate} and comes back",
+            "a {color} {shape} {motion} {fate} and is seen again",
+            "a {size} {color} {shape} {motion} {fate} and is seen again",
             "a {size} {color} {shape} is gone {fate} for {hidden}",
             "{fate} goes a {size} {color} {shape}; it is gone for {hidden}",
-            "the {shape} is {color}; it {motion} {fate} and comes back",
+            "the {shape} is {color}; it {motion} {fate} and is seen again",
         ),
         "short two": (
-            "a {color2} {shape2}; a {color} {shape} {motion} {fate} and comes back",
+            "a {color2} {shape2}; a {color} {shape} {motion} {fate} and is seen again",
             "a {color} {shape} vanishes {fate}, a {color2} {shape2} {motion2}",
             "a {size} {color} {shape} vanishes {fate}; a {color2} {shape2} {motion2}",
             "a {color} {shape} is gone {fate} for {hidden}; a {color2} {shape2}",
@@ -244,7 +244,7 @@ GRAMMAR = Grammar(
         "body image": ("a {size} {color} {shape} is in it", "in it we find a {size} {color} {shape}"),
         "place": ("at the start it is {place}", "at first it can be seen {place}"),
         "fate": (
-            "the {color} {shape} vanishes {fate} and comes back into view",
+            "the {color} {shape} vanishes {fate} and comes into view again",
             "on its way the {color} {shape} goes {fate}, and then it is seen again",
         ),
         "hidden": ("nothing of it is seen for {hidden}", "it is wholly out of sight for {hidden}"),
@@ -277,6 +277,7 @@ def see(video):
     seen, trouble, view = {("scene", "family"): "occlusion"}, [], observe(video)
     window, wall = window_of(video.shape[1:3]), view.tracks.get("grey")
     tracks = {color: track for color, track in view.tracks.items() if color != "grey"}
+    trouble += view.strange()
     seen["scene", "count"], seen["scene", "background"] = len(tracks), view.background
     seen["scene", "by"] = "wall" if wall else "edge"
     if wall and not wall.seen.all():

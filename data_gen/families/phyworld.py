@@ -13,8 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..flight import see
+from ..flight import STRETCH, in_words, see
 from ..grammar import Grammar, pick
+from ..observe import observe
 from ..physics import simulate, trajectory
 from ..render import Sprite, draw
 from ..scene import FPS, PALETTE, Body, Scene, window_of
@@ -48,9 +49,9 @@ SHORT = {
     ),
 }
 TOLD = {
-    "uniform": ("nothing pulls at it and nothing stops it, so its speed is always the same",),
-    "collision": ("they collide without loss, each as heavy as it is large",),
-    "parabola": ("it was thrown level, and gravity alone bends its way down",),
+    "uniform": ("{gravity}, and as nothing stops it its speed is always the same",),
+    "collision": ("{gravity}, and no speed is lost between them, each as heavy as it is large",),
+    "parabola": ("it was thrown level, and {gravity}, which alone bends its way down",),
 }
 
 
@@ -75,12 +76,14 @@ class Scenario:
             "opening": (
                 f"this is a clip of {kind} motion without walls on a {{background}} ground, with {{count}}",
             ),
-            "ball": (f"the {{color}} {{shape}} of this {kind} {{heads}}",),
+            "ball": (f"in this {kind} motion the {{color}} {{shape}} {{heads}}",),
             "told": TOLD[kind],
+            "meets": bounce.GRAMMAR.plans["meets"],
             "filler": FILLERS,
         }
-        tables = TABLES | {"shape": bounce.BALLS, "count": bounce.BALL_COUNTS, "heads": bounce.HEADS}
-        return Grammar(self.name, tables, plans)
+        names = ("shape", "count", "heads", "gravity")
+        tables = TABLES | {name: bounce.GRAMMAR.tables[name] for name in names}
+        return Grammar(self.name, tables, plans, {"meets": ("color", "color2")})
 
     def _speed(self, rng, split):
         return between(rng, *(pick(rng, SPEED_OUTSIDE) if split == "heldout" else SPEED)) * RATE
@@ -96,7 +99,8 @@ class Scenario:
                 between(rng, *(pick(rng, RADIUS_OUTSIDE) if split == "heldout" else RADIUS[self.kind])) * UNIT
             )
             x = between(rng, 0.2, 0.3)
-            x = x if way == "right" else window[1] - x
+            if way == "left":
+                x = bodies[0].x + 0.5 if bodies else window[1] - x
             if not bodies:
                 x = (int(x * GRID / 2) * 2 + (split != "train")) / GRID
             speed = self._speed(rng, split) * (1 if way == "right" else -1)
@@ -142,6 +146,12 @@ class Scenario:
             told[body.color, "shape"] = "ball"
             if scene.frames > 1:
                 told[body.color, "heads"] = body.motion
+        if scene.frames >= STRETCH:
+            told["scene", "gravity"] = "down" if scene.gravity else "none"
+            end = (scene.frames - 1) / FPS
+            events = [event for event in self.play(scene)[1] if 2 / FPS < event[0] < end - 2 / FPS]
+            if events:
+                told["scene", "events"] = in_words(events, [body.color for body in scene.bodies])
         return told
 
     def tell(self, scene, rng, long):
@@ -156,11 +166,22 @@ class Scenario:
             return lengthen(sentences, grammar, rng)
         sentences = [grammar.write("opening", rng, told)]
         sentences += [grammar.write("ball", rng, told, color) for color in colors]
-        return lengthen([*sentences, grammar.write("told", rng, told)], grammar, rng)
+        if ("scene", "gravity") in told:
+            sentences.append(grammar.write("told", rng, told))
+        for name, color, other in told.get(("scene", "events"), ()):
+            sentences.append(grammar.write(name, rng, told, color, other))
+        return lengthen(sentences, grammar, rng)
 
     def see(self, video):
         """The facts seen in a video, uint8 (T, H, W, 3), and what is wrong with it, in words."""
-        return see(video, pull=FALL, closed=False)
+        seen, trouble = see(video, pull=FALL, closed=False)
+        bends = []
+        for track in observe(video).tracks.values():
+            when = np.flatnonzero(track.clear)
+            if len(when) > 4:
+                bends.append(2 * np.polyfit(when / FPS, track.position[when, 1], 2)[0])
+        seen["scene", "gravity"] = "down" if bends and np.mean(bends) > FALL / 2 else "none"
+        return seen, trouble
 
 
 UNIFORM, COLLISION, PARABOLA = Scenario("uniform"), Scenario("collision"), Scenario("parabola")

@@ -226,7 +226,7 @@ GRAMMAR = Grammar(
         ),
         "opening": (
             "on a {background} ground there are {count} bodies, the agent being one",
-            "the ground is {background}, and with the agent there are {count} bodies",
+            "with the agent there are {count} bodies on a {background} ground",
         ),
         "agent": ("the {color} {role} {motion}", "there is a {color} {role} which {motion}"),
         "agent image": ("the {color} {role} is there", "there is a {color} {role}"),
@@ -237,7 +237,7 @@ GRAMMAR = Grammar(
             "the {color} {shape} is {size} and goes {pushed}",
             "a {size} {color} {shape} is moved {pushed}",
         ),
-        "still": ("the {size} {color} {shape} {motion}", "a {size} {color} {shape}, which {motion}"),
+        "still": ("the {size} {color} {shape} {motion}", "there is a {size} {color} {shape} which {motion}"),
         "box image": ("a {size} {color} {shape} stands there", "there stands a {size} {color} {shape}"),
         "weight": ("it is {weight}", "it turns out {weight}", "it proves {weight}"),
         "filler": FILLERS,
@@ -280,7 +280,7 @@ def see(video, actions=None):
     seen, size = {("scene", "family"): "play"}, video.shape[1:3]
     tracks = {c: in_one_piece(t) for c, t in view.tracks.items() if c != "grey"}
     seen["scene", "count"], seen["scene", "background"] = len(tracks), view.background
-    agents, trouble = [], []
+    agents, trouble = [], observe(video).strange()
     for color, track in tracks.items():
         shape = SHAPES[misfits(track, np.array([0]))[:, 0, 0].argmin()]
         if shape == "circle":

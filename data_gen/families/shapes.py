@@ -35,7 +35,7 @@ from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_o
 
 GRID = 2**16  # x of the first body is a multiple of 1/GRID, and its last bit tells train from test
 MARGIN = 0.02  # between a body and the edge of the window, short sides
-ROOM = {1: tuple(RADII), 2: tuple(RADII), 3: ("small", "medium"), 4: ("small", "small", "medium")}
+ROOM = {1: tuple(RADII), 2: tuple(RADII), 3: ("small", "medium"), 4: ("small",)}
 CROWDED = 0.6  # the share of a clip in which a body may touch others
 
 
@@ -84,7 +84,7 @@ def _girth(shape, crowd):
     return (1 + WIDEST[shape]) / 2 if crowd else WIDEST[shape]
 
 
-def _place(rng, body, window, frames, gap, crowd, placed, tries=32):
+def _place(rng, body, window, frames, gap, crowd, placed, tries=48):
     """Where a body can start, (x, y), or None: clear of each other body most of the time, never all hidden.
 
     placed: for each body before, its path (T, 2), reach (T,), radius (T,) and when another touches it (T,).
@@ -153,8 +153,8 @@ def truth(scene):
     return {"bodies": body_truth(scene, tuple(sprites(scene))), "camera": None, "events": ()}
 
 
-def facts(scene):
-    """Everything that a long caption tells."""
+def facts(scene, over=True):
+    """Everything that a long caption tells; over: or all but what passes in front of what."""
     told = {("scene", "family"): "shapes", ("scene", "count"): len(scene.bodies)}
     told["scene", "background"] = scene.background
     for body in scene.bodies:
@@ -170,7 +170,7 @@ def facts(scene):
             told[body.color, "motion"] = body.motion
             if extent := extent_word(body.motion, body.extent):
                 told[body.color, "extent"] = extent
-    for front, back in overlaps(scene):
+    for front, back in overlaps(scene) if over else ():
         told[front, "over"] = back
     return told
 
@@ -214,7 +214,7 @@ GRAMMAR = Grammar(
             "a {size} {color} {shape} {motion}, a {color2} {shape2} {motion2}",
             "a {size} {color} {shape} and a {size2} {color2} {shape2}",
             "a {color} {shape} and a {color2} {shape2} on a {background} ground",
-            "{count}; the {color} {shape} passes in front of {over}",
+            "{count}; the {color} {shape} is in front of {over}",
         ),
         "short 3": (
             "a {color} {shape}, a {color2} {shape2} and a {color3} {shape3}",
@@ -289,8 +289,8 @@ GRAMMAR = Grammar(
         "place": ("it starts {place}", "it is first seen {place}", "the clip begins with it {place}"),
         "place image": ("it is {place}", "its place is {place}"),
         "over": (
-            "the {color} {shape} passes in front of {over}",
-            "the {color} {shape} hides part of {over} as it passes",
+            "where they meet the {color} {shape} is in front of {over}",
+            "the {color} {shape} hides part of {over} where they meet",
         ),
         "filler": FILLERS,
     },
@@ -299,7 +299,8 @@ GRAMMAR = Grammar(
 
 def tell(scene, rng, long):
     """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
-    told, colors = facts(scene), [body.color for body in scene.bodies]
+    told = facts(scene, over=long or len(scene.bodies) == 2)
+    colors = [body.color for body in scene.bodies]
     write, moves = GRAMMAR.write, scene.frames > 1
     for i in range(len(colors) - 1, 0, -1):  # a short caption names them in any order
         j = int(rng.random() * (i + 1))
@@ -330,8 +331,9 @@ def see(video):
     seen, trouble, poses = {("scene", "family"): "shapes"}, [], {}
     view, tau = observe(video), np.arange(len(video)) / max(len(video) - 1, 1)
     window = window_of(video.shape[1:3])
-    if "white" in view.tracks:
-        view.tracks.pop("grey", None)  # a dull edge of white, far from its bright inside
+    if view.dull_white():
+        view.tracks.pop("grey")
+    trouble += view.strange()
     seen["scene", "count"], seen["scene", "background"] = len(view.tracks), view.background
     for color, track in view.tracks.items():
         when = np.flatnonzero(track.clear)
