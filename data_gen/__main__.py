@@ -1,6 +1,7 @@
 """The command line: python -m data_gen shapes --seed 7 --count 16 -o clips/"""
 
 import argparse
+import difflib
 import sys
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from .scene import FPS, SPLITS, WorldError
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
+        if message.startswith("unrecognized arguments: -"):
+            flag = message.split(": ")[1].split()[0]
+            near = difflib.get_close_matches(flag, self._option_string_actions, 1, 0)
+            message = f"there is no flag {flag}; the closest is {near[0]}"
         raise WorldError(message)
 
 
@@ -96,9 +101,11 @@ def main(argv=None):
     """Run the command; returns the exit code: 0, 1 where verify misses a figure, 2 with one sentence
     for a mistake."""
     try:
-        return run(build_parser().parse_args(argv))
+        args = build_parser().parse_args(argv)
+        return run(args)
     except OSError as error:
-        print(f"data_gen: {error.filename} could not be written: {error.strerror}", file=sys.stderr)
+        where = error.filename or args.output or args.gallery
+        print(f"data_gen: {where} could not be written: {error.strerror}", file=sys.stderr)
     except WorldError as error:
         print(f"data_gen: {error}", file=sys.stderr)
     return 2

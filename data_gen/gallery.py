@@ -12,19 +12,19 @@ SIZE, SCALE, STEP = (48, 64), 2, 2  # pixels of a frame, how often each is repea
 CLIPS, GAP, PAPER, INK = 3, 4, (250, 250, 250), (30, 30, 30)
 
 
-def filmstrip(video, scale=SCALE, step=STEP):
-    """Every step-th frame side by side: uint8 (T, H, W, 3) -> (H', W', 3)."""
-    frames = np.asarray(video[::step]).repeat(scale, 1).repeat(scale, 2)
+def filmstrip(video):
+    """Every other frame side by side, enlarged: uint8 (T, H, W, 3) -> (H', W', 3)."""
+    frames = np.asarray(video[::STEP]).repeat(SCALE, 1).repeat(SCALE, 2)
     frames = np.pad(frames, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=PAPER[0])
     return np.concatenate(list(frames), 1)[:, :-GAP]
 
 
-def page(family, seeds, split="train"):
+def page(family, seeds):
     """A picture of clips, one under the other, each with its short and its long caption: a PIL image."""
     font = ImageFont.load_default(14)
     blocks = []
     for seed in seeds:
-        clip = make_clip(family, seed, SIZE, split=split)
+        clip = make_clip(family, seed, SIZE)
         strip = filmstrip(clip.video)
         width = int(strip.shape[1] / (font.getlength(clip.long_caption) / len(clip.long_caption)) * 0.97)
         lines = [f"{family}, seed {seed}: {clip.caption}", *textwrap.wrap(clip.long_caption, width)]

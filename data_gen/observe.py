@@ -14,6 +14,7 @@ from .render import checker, cover, coverage
 from .scene import GREY, PALETTE, SHAPES, WorldError
 
 INKS = {**PALETTE, "grey": GREY}  # walls are grey
+BEFORE_WALL = 60  # levels by which what hides a wall differs from it
 SHIFT = 7  # levels by which a part of the ground may differ in a frame
 STRANGE = 26  # levels: further from the ground than this, and of no known colour, is something else
 SALIENT = 0.5  # a pixel has a body's colour when the body covers this share of it
@@ -157,6 +158,8 @@ def observe(video):
             else:
                 near[n] = dilate(labels == n)
     far = (np.abs(pixels - flat).max(-1) > STRANGE) & ~dilate(labels > 0)
+    wall = labels == list(INKS).index("grey") + 1
+    far |= wall & (np.abs(pixels - np.array(GREY, np.float32)).max(-1) > BEFORE_WALL)
     wider = np.pad(far.astype(np.int8), ((0, 0), (1, 1), (1, 1)))
     around = sum(wider[:, i : i + size[0], j : j + size[1]] for i in range(3) for j in range(3))
     stray = other_ground | ((around >= 7).sum((1, 2)) > speck)
@@ -227,7 +230,7 @@ def misfits(track, when, shapes=SHAPES, angles=(None,)):
     return errors
 
 
-def settle(track, when, shape, radius, angle=None):
+def settle(track, when, shape, radius):
     """Where a body of known shape is in the frames `when`, (M, 2), though part of it be hidden.
 
     radius: (M,), short sides. The drawn shape is moved until its visible part has the centroid that
@@ -246,7 +249,7 @@ def settle(track, when, shape, radius, angle=None):
     seen, mass = centroid(track.alpha[when] * free)
     center = seen.copy()
     for _ in range(12):
-        drawn, open_mass = centroid(coverage(shape, center, radius * scale, size, angle) * free)
+        drawn, open_mass = centroid(coverage(shape, center, radius * scale, size) * free)
         center += seen - drawn
     whole = pi * (radius * scale) ** 2
     return center / scale, open_mass / whole, mass / whole

@@ -141,10 +141,8 @@ def energy(place, velocity, radii, gravity=0.0):
     return (mass * ((velocity**2).sum(-1) / 2 - gravity * place[..., 1])).sum(0)
 
 
-def film_events(events, colors, seconds):
-    """Events of a simulation as those of a scene, up to a time."""
+def film_events(events, colors):
+    """Events of a simulation as those of a scene."""
     return tuple(
-        Event(time, what, colors[i], colors[j] if what == "meets" else j)
-        for time, what, i, j in events
-        if time <= seconds
+        Event(time, what, colors[i], colors[j] if what == "meets" else j) for time, what, i, j in events
     )

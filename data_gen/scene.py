@@ -46,7 +46,7 @@ class Body:
     shape: str  # of SHAPES, or of SOLIDS in the camera family
     color: str  # of PALETTE
     radius: float  # short sides
-    x: float  # centre of area at time 0, short sides
+    x: float  # centre of area at time 0, short sides; of a solid, its place on the ground
     y: float
     motion: str = "still"  # a word of the family
     extent: float = 0.0  # how far it goes in the clip: short sides, turns or times, as the motion has it

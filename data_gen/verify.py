@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from math import prod
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,10 +15,12 @@ from .families import FAMILIES, NUMBERS, bounce, shapes
 from .families.phyworld import FRAMES, velocity_errors
 from .faults import FAULTS, plant
 from .gallery import SHOWN
+from .grammar import SLOT
 from .observe import observe, settle
 from .physics import energy, simulate, trajectory
 from .render import ground
 from .scene import PALETTE
+from .words import LONG_WORDS
 
 MAIN = SHOWN
 SIDES = {  # short side: 16:9, 1:1 and 9:16
@@ -91,11 +94,23 @@ def captions(family, seeds):
         facts = module.facts(scene)
         long, short = describe(scene, seed, long=True), describe(scene, seed)
         words = len(long.split())
-        right[0] += parse(long) == facts and 60 <= words <= 135
+        right[0] += parse(long) == facts and LONG_WORDS[0] <= words <= LONG_WORDS[1]
         told = parse(short)
         right[1] += all(facts.get(key) == value for key, value in told.items()) and len(short.split()) < 15
         texts[short] += 1
     return right[0], right[1], len(seeds), texts
+
+
+def writable(family):
+    """How many short captions the grammar of a family can write: plans times phrases, an upper bound."""
+    grammar, total = FAMILIES[family].GRAMMAR, 0
+    for name, plans in grammar.plans.items():
+        for plan in plans if name.startswith("short") else ():
+            slots = [slot for slot, _ in SLOT.findall(plan)]
+            colors = prod(range(len(PALETTE), len(PALETTE) - slots.count("color"), -1))
+            words = (sum(map(len, grammar.tables[slot].values())) for slot in slots if slot != "color")
+            total += colors * prod(words)
+    return total
 
 
 def pick_size(seed):
@@ -256,11 +271,9 @@ def run(count=200, scenes=100_000, families=MAIN, workers=2):
             found = gather({0: [(captions, family, part) for part in _parts(range(scenes), 2500)]})[0]
             texts = sum((part[3] for part in found), Counter())
             long, short, every = (sum(part[i] for part in found) for i in range(3))
-            pairs = sum(n * (n - 1) // 2 for n in texts.values())
-            support = every * (every - 1) / 2 / max(pairs, 1)
             verdict(
-                f"{family:12}long {long / every:8.2%}  short {short / every:8.2%}  distinct short ones"
-                f" {len(texts)}, so about {support:,.0f} equally likely ones",
+                f"{family:12}long {long / every:8.2%}  short {short / every:8.2%}  distinct short ones seen"
+                f" {len(texts)}, of at most {writable(family):,}",
                 long == short == every,
             )
 

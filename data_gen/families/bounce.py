@@ -153,7 +153,7 @@ def truth(scene):
     for row, velocity in zip(bodies, velocities, strict=True):
         row["velocity"] = velocity
     colors = [body.color for body in scene.bodies]
-    return {"bodies": bodies, "camera": None, "events": film_events(events, colors, np.inf)}
+    return {"bodies": bodies, "camera": None, "events": film_events(events, colors)}
 
 
 def facts(scene):
@@ -178,7 +178,7 @@ def facts(scene):
     return told
 
 
-BALLS = {"ball": ("ball",)}
+BALLS = {"ball": ("ball", "rubber ball")}
 SPEED_WORDS = {"slow": ("slowly", "at a slow pace"), "fast": ("fast", "quickly", "at a fast pace")}
 HEADS = {
     way: tuple(f"{verb} {' and '.join(way.split())}" for verb in ("heads", "sets off", "flies"))

@@ -135,7 +135,7 @@ class Scenario:
         for row, velocity in zip(rows, velocities, strict=True):
             row["velocity"] = velocity
         colors = [body.color for body in scene.bodies]
-        events = bounce.film_events(self.play(scene)[1], colors, np.inf)
+        events = bounce.film_events(self.play(scene)[1], colors)
         return {"bodies": rows, "camera": None, "events": events}
 
     def facts(self, scene):
