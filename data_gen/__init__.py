@@ -4,7 +4,9 @@ from .captions import describe, facts_of, parse, vocabulary
 from .check import Report, check
 from .clips import Batch, Clip, make_batch, make_clip
 from .families import FAMILIES
+from .moves import displacements
 from .observe import observe
+from .persist import apparitions
 from .scene import FPS, WorldError
 
 __all__ = [
@@ -14,8 +16,10 @@ __all__ = [
     "Clip",
     "Report",
     "WorldError",
+    "apparitions",
     "check",
     "describe",
+    "displacements",
     "facts_of",
     "make_batch",
     "make_clip",

@@ -1,0 +1,46 @@
+"""Whether actions lead where the rules of the board say, each judged from what the frame before it shows."""
+
+import numpy as np
+
+from .board import AGENT, UNITS, in_one_piece, in_sides, outcomes, set_up
+from .observe import misfits, observe
+from .scene import SHAPES
+
+HALVES = {False: 3, True: 4}  # of a box's width, by whether it is large, units
+LARGE = 0.123  # radius of a box that is larger than small, short sides
+OFF = 1.5  # largest error of a place: half of the agent's step, units
+
+
+def _look(frame):
+    """The bodies of a frame (1, H, W, 3): {colour: (place, whether round, half of its width)}."""
+    bodies = {}
+    for color, track in observe(frame).tracks.items():
+        if color != "grey":
+            track = in_one_piece(track)
+            round_ = SHAPES[misfits(track, np.array([0]))[:, 0, 0].argmin()] == "circle"
+            bodies[color] = track.position[0], round_, HALVES[bool(track.radius[0] > LARGE)]
+    return bodies
+
+
+def displacements(video, actions):
+    """Whether the agent goes where each action may lead it: uint8 (T, H, W, 3) -> bool (T - 1,).
+
+    One mistake does not make all later ones wrong. A box may be heavy or light, so what either allows is
+    right. Where no agent is seen before or after an action, it is wrong. actions: T - 1 of ACTIONS.
+    """
+    looks = [_look(video[t : t + 1]) for t in range(len(video))]
+    still = observe(np.median(video, 0, keepdims=True).astype(np.uint8))  # for the walls
+    agents = [color for color, (_, is_round, _) in looks[0].items() if is_round]
+    right = np.zeros(len(actions), bool)
+    for t, action in enumerate(actions):
+        here, there = looks[t], looks[t + 1]
+        if len(agents) != 1 or agents[0] not in here or agents[0] not in there:
+            continue
+        boxes = [color for color in here if color != agents[0]]
+        places = np.stack([here[color][0] for color in (*agents, *boxes)])
+        board, state = set_up(still, places, (AGENT, *(here[color][2] for color in boxes)))
+        ends = [
+            in_sides(board, s)[0] for s, (_, names) in outcomes(board, state, 1).items() if action in names
+        ]
+        right[t] = np.abs(ends - there[agents[0]][0]).max(1).min() <= OFF / UNITS
+    return right
