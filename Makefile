@@ -3,14 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 SEED ?= 0
+PRESET ?= tiny
 
-.PHONY: help demo test quick weights clean
+.PHONY: help demo test quick weights bench clean
 
 help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged (demo/sheet.png)"
 	@echo "make test    install, lint, test"
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
-	@echo "make weights make quick, and ship what it made as mini_sora/weights/quick"
+	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick too)"
+	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make clean   remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -33,11 +35,15 @@ test: $(READY)
 quick: $(READY)
 	$(BIN)/python -m mini_sora train --preset quick --out runs/quick --seed $(SEED) --force
 
-weights: quick
-	rm -rf mini_sora/weights/quick
-	mkdir -p mini_sora/weights
-	cp -r runs/quick/model mini_sora/weights/quick
-	cp runs/quick/config.json runs/quick/report.json mini_sora/weights/quick
+weights: $(READY)
+	$(BIN)/python -m mini_sora train --preset $(PRESET) --out runs/$(PRESET) --seed $(SEED) \
+		$(if $(wildcard runs/$(PRESET)/config.json),--resume)
+	rm -rf mini_sora/weights/$(PRESET)
+	cp -r runs/$(PRESET)/model mini_sora/weights/$(PRESET)
+	cp runs/$(PRESET)/config.json runs/$(PRESET)/report/report.json mini_sora/weights/$(PRESET)
+
+bench: $(READY)
+	$(BIN)/python -m mini_sora bench --preset tiny
 
 clean:
 	rm -rf .venv demo runs/quick .pytest_cache .ruff_cache .hypothesis *.egg-info

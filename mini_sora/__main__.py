@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from data_gen import WorldError
 
-from . import checkpoint
+from . import bench, checkpoint
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
-from .evaluate import evaluate, judge, sheet, table, verdict
+from .evaluate import judge, sheet, verdict
 from .fit import compute_dtype
 from .pipeline import WEIGHTS, MiniSora, check_device, warn_unknown
+from .report import evaluate, table, write
 from .train import PRESETS, train
 from .video import check_output, check_writable
 
@@ -104,13 +105,17 @@ def build_parser():
     sub = command(
         "evaluate",
         "measure a model on unseen scenes, beside the ceiling and the truth",
-        "evaluate --weights quick --count 256",
+        "evaluate --weights quick --count 256 -o report",
     )
-    sub.add_argument("--count", type=_whole, default=256, help="clips to judge (256)")
-    sub.add_argument("--split", default="test", help="test, or heldout: combinations never trained (test)")
-    sub.add_argument("--sheet", help="a .png for the first clips with their verdicts")
-    sub.add_argument("--force", action="store_true", help="replace the sheet")
+    sub.add_argument("--count", type=_whole, default=256, help="clips to judge for each row (256)")
+    sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
+    sub.add_argument("-o", "--output", help="a directory for report.json and pictures of what went wrong")
+    sub.add_argument("--force", action="store_true", help="replace what is there")
     sampling(sub)
+
+    sub = command("bench", "measure how fast a preset trains and samples here", "bench --preset tiny")
+    sub.add_argument("--preset", default="tiny", help=f"whose shape: {', '.join(PRESETS)} (tiny)")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 
     command("doctor", "show versions, device, precision, weights and write access", "doctor")
     return parser, made
@@ -159,14 +164,20 @@ def run_generate(args):
     print(f"{seconds / len(videos):.2f} s a clip")
 
 
+def preset(name):
+    """A preset by its name. Raises UserError where there is none."""
+    require(name in PRESETS, f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
 def run_train(args):
-    require(args.preset in PRESETS, f"there is no preset {args.preset!r}; there are: {', '.join(PRESETS)}")
+    base = preset(args.preset)
     flags = {name: value for name, value in vars(args).items() if value is not None}
-    settings = _paths(to_dict(PRESETS[args.preset]))
-    config = with_flags(PRESETS[args.preset], {k: v for k, v in flags.items() if k in settings})
+    settings = _paths(to_dict(base))
+    config = with_flags(base, {k: v for k, v in flags.items() if k in settings})
     out = Path(args.out)
     train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
-    print(f"\n{out / 'sheet.png'} shows the clips; generate from them with --weights {out}")
+    print(f"\n{out}/report shows its clips; generate from them with --weights {out}")
 
 
 def _paths(values, where=""):
@@ -179,14 +190,28 @@ def _paths(values, where=""):
 
 def run_evaluate(args):
     require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
-    if args.sheet:
-        require(Path(args.sheet).suffix == ".png", f"--sheet is a .png file, not {args.sheet!r}")
-        check_writable(args.sheet, args.force)
+    if args.output:
+        folder = Path(args.output)
+        require(args.force or not folder.exists(), f"{folder} exists; choose another name, or --force")
+        require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
+        check_writable((folder if folder.exists() else folder.parent) / "report.json", force=True)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    report, examples = evaluate(sora, args.count, args.split, seed=args.seed, **_asked(args))
+    with tqdm(unit="row", delay=1, leave=False) as bar:
+
+        def progress(name):
+            bar.set_description(name)
+            bar.update()
+
+        report, examples = evaluate(sora, args.count, args.rows, args.seed, progress, **_asked(args))
     print(table(report))
-    if args.sheet:
-        checkpoint.write_file(Path(args.sheet), sheet(*zip(*examples, strict=True)))
+    if args.output:
+        write(folder, report, examples)
+        print(f"\n{folder}/failures shows what went wrong, {folder}/report.json has every figure")
+
+
+def run_bench(args):
+    for line in bench.report(preset(args.preset), args.device):
+        print(line, flush=True)
 
 
 def run_doctor(args):
@@ -226,7 +251,13 @@ def main(argv=None):
     """Run one command; returns the exit code."""
     parser, _ = build_parser()
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
-    commands = {"generate": run_generate, "train": run_train, "evaluate": run_evaluate, "doctor": run_doctor}
+    commands = {
+        "generate": run_generate,
+        "train": run_train,
+        "evaluate": run_evaluate,
+        "bench": run_bench,
+        "doctor": run_doctor,
+    }
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a prompt may hold what no terminal shows
     try:

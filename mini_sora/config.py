@@ -57,6 +57,8 @@ def from_dict(cls, values, where=""):
 def _convert(kind, value, name):
     if isinstance(value, list | tuple):
         inner = typing.get_args(kind)
+        if inner[-1:] == (...,):  # any number of one type, but at least one
+            inner = inner[:1] * max(len(value), 1)
         require(len(inner) == len(value), f"{name} takes {len(inner) or 'no'} values, not {len(value)}")
         return tuple(_convert(k, v, name) for k, v in zip(inner, value, strict=True))
     if kind is float and type(value) is int:
@@ -104,43 +106,51 @@ class Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
+def _separator(kind):
+    """What joins the parts of a tuple on the command line: 32x56 is a size, 24,32,48 a list."""
+    return "," if typing.get_args(kind)[-1] is ... else "x"
+
+
 def add_flags(parser, config, where=""):
     """Add a flag for every setting of a config, its present value shown as the default."""
     group = parser.add_argument_group(f"settings of {where.rstrip('.')}" if where else "settings")
+    kinds = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), where + field.name
         if dataclasses.is_dataclass(value):
             add_flags(parser, value, name + ".")
         else:
-            shown = "x".join(map(str, value)) if isinstance(value, tuple) else value
+            shown = value
+            if isinstance(value, tuple):
+                shown = _separator(kinds[field.name]).join(map(str, value))
             group.add_argument(f"--{name}", metavar="X", help=f"in preset quick: {shown}")
 
 
-def with_flags(config, flags, where=""):
+def with_flags(config, flags):
     """A copy of the config in which the given flags, {path: text}, replace settings."""
     values = to_dict(config)
     for path, text in flags.items():
-        table, kinds = values, config
+        table, kind = values, type(config)
         *parents, last = path.split(".")
         for part in parents:
-            table, kinds = table[part], getattr(kinds, part)
-        table[last] = _read(text, getattr(kinds, last), path)
+            table, kind = table[part], typing.get_type_hints(kind)[part]
+        table[last] = _read(text, typing.get_type_hints(kind)[last], path)
     return from_dict(type(config), values)
 
 
-def _read(text, example, name):
-    """Text from the command line -> a value of the example's type."""
-    if isinstance(example, tuple):
-        parts = text.lower().split("x")
-        require(
-            len(parts) == len(example), f"--{name} takes {len(example)} numbers joined by x, not {text!r}"
-        )
-        return tuple(_read(part, value, name) for part, value in zip(parts, example, strict=True))
-    if isinstance(example, bool):
+def _read(text, kind, name):
+    """Text from the command line -> a value of a type."""
+    if inner := typing.get_args(kind):
+        parts = text.lower().split(_separator(kind))
+        if inner[-1] is ...:
+            inner = inner[:1] * len(parts)
+        require(len(parts) == len(inner), f"--{name} takes {len(inner)} numbers joined by x, not {text!r}")
+        return tuple(_read(part, k, name) for part, k in zip(parts, inner, strict=True))
+    if kind is bool:
         require(text in ("true", "false"), f"--{name} is true or false, not {text!r}")
         return text == "true"
     try:
-        return type(example)(text)
+        return kind(text)
     except ValueError:
-        kind = "a whole number" if isinstance(example, int) else "a number"
-        raise UserError(f"--{name} takes {kind}, not {text!r}") from None
+        what = "a whole number" if kind is int else "a number"
+        raise UserError(f"--{name} takes {what}, not {text!r}") from None

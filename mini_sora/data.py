@@ -1,13 +1,25 @@
-"""From clips of the world to tensors: pixels in [-1, 1] and back, and the latents of many."""
+"""From clips of the world to what training takes: pixels in [-1, 1], prompts, actions, many sizes.
 
+Batch i is a function of the settings, the seed and i alone, so any process can make it, ahead of
+time or again after a resume. All clips of a batch have one grid; another batch has another.
+"""
+
+import os
+import signal
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from data_gen import FAMILIES, make_batch
+from data_gen.env import ACTIONS
+
+from .config import check_numbers, require
 
 FAMILY_NAMES = tuple(FAMILIES)
+WIDEST = 16 / 9
 
 
 def to_pixels(video):
@@ -21,29 +33,117 @@ def to_uint8(x):
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 4, 1).cpu().numpy()
 
 
+def action_numbers(actions, frames):
+    """What was done before each frame: a tuple of T - 1 actions or none -> int64 (T - 1,), 0 for none."""
+    names = [ACTIONS.index(name) + 1 for name in actions] or [0] * (frames - 1)
+    return np.array(names, np.int64)
+
+
 @dataclass(frozen=True)
-class Clips:
-    """Clips in memory: video uint8 (n, T, H, W, 3) and captions, one each."""
+class DataConfig:
+    """Which grids training is shown. An entry that stands twice in a list is drawn twice as often.
 
-    video: np.ndarray
-    captions: tuple[str, ...]
+    sides: short sides in pixels; frames: lengths of clips, 1 is an image; wide: whether to take every
+    aspect from 16:9 to 9:16 in steps of 8 pixels, or squares alone; long_prompts: the share of
+    batches whose prompts have every fact; most: clips in a batch, however small they are.
+    """
 
-    @classmethod
-    def make(cls, family, count, size, frames, split="train"):
-        batch = make_batch(family, range(count), size, frames, split)
-        return cls(batch.video, batch.captions)
+    sides: tuple[int, ...] = (32,)
+    frames: tuple[int, ...] = (17,)
+    wide: bool = False
+    long_prompts: float = 0.0
+    most: int = 128
 
-    def draw(self, batch, frames, generator):
-        """A random batch of clips, one stretch of so many frames of each: (batch, 3, frames, H, W)."""
-        rows = torch.randint(len(self.video), (batch,), generator=generator).numpy()
-        last = self.video.shape[1] - frames
-        first = int(torch.randint(last + 1, (), generator=generator))
-        return to_pixels(self.video[rows, first : first + frames])
+    def __post_init__(self):
+        check_numbers(self, sides=(24, 512), frames=(1, 4801), long_prompts=(0, 1), most=(1, 4096))
+        require(all(side % 8 == 0 for side in self.sides), f"sides are {self.sides}; multiples of 8 work")
+        require(all(t % 4 == 1 for t in self.frames), f"frames are {self.frames}; numbers 1 + 4n work")
+
+    def draw_grid(self, generator):
+        """A number of frames and a size, drawn at random: T, (H, W)."""
+
+        def pick(options):
+            return options[int(torch.randint(len(options), (), generator=generator))]
+
+        frames, side = pick(self.frames), pick(self.sides)
+        longest = int(side * WIDEST) // 8 * 8 if self.wide else side
+        size = (side, pick(range(side, longest + 1, 8)))
+        return frames, size if pick((True, False)) else size[::-1]
 
 
-@torch.no_grad()
-def encode_all(vae, video, batch=128):
-    """Latents of many clips: uint8 (n, T, H, W, 3) -> float32 (n, C, K, h, w)."""
-    device = vae.latent_mean.device
-    parts = [vae.encode(to_pixels(video[i : i + batch]).to(device)) for i in range(0, len(video), batch)]
-    return torch.cat(parts).float().cpu()
+def area(frames, size):
+    """The pixels that a clip has in all its chunks: frame 0, and each four frames after it."""
+    return (1 + (frames - 1) // 4) * size[0] * size[1]
+
+
+class Shots(NamedTuple):
+    """A batch for training: its clips, uint8 (B, T, H, W, 3) or, encoded, latents (B, C, K, h, w);
+    its prompts, in lower case; its actions, int64 (B, T - 1), 0 for none."""
+
+    clips: torch.Tensor
+    prompts: list[str]
+    actions: torch.Tensor
+
+
+class Stream:
+    """Clips that never repeat: stream[i] is batch i, a Shots, and no two batches share a clip.
+
+    families: of the world, each as often; area: of all chunks of four frames (and first frames) in a
+    batch, in pixels, about, whatever its grid: what a batch costs; longest: of each clip only a
+    stretch of so many frames is shown, if it has more. Captions are those of the whole clips.
+    """
+
+    def __init__(self, config, families, area, seed, longest=None):
+        self.config, self.families, self.area, self.seed = config, families, area, seed
+        self.longest = longest
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+        frames, size = self.config.draw_grid(generator)
+        shown = min(frames, self.longest or frames)
+        start = int(torch.randint(frames - shown + 1, (), generator=generator))
+        count = round(self.area / area(shown, size))
+        count = min(max(1, count), self.config.most)
+        drawn = torch.randint(len(self.families), (count,), generator=generator)
+        long = bool(torch.rand((), generator=generator) < self.config.long_prompts)
+        clips = []
+        for family in dict.fromkeys(self.families):
+            first = (self.seed << 40) + (index << 12) + len(clips)
+            seeds = range(first, first + sum(self.families[i] == family for i in drawn))
+            batch = make_batch(family, seeds, size, frames)
+            clips += [batch[i] for i in range(len(batch))]
+        prompts = [clip.long_caption if long else clip.caption for clip in clips]
+        return Shots(
+            torch.from_numpy(np.stack([clip.video[start : start + shown] for clip in clips])),
+            [prompt.lower() for prompt in prompts],
+            torch.from_numpy(np.stack([action_numbers(clip.actions, frames) for clip in clips]))[
+                :, start : start + shown - 1
+            ],
+        )
+
+
+def batches(data, indices, workers):
+    """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed."""
+    ahead = 4 if workers else None
+    return DataLoader(
+        data, None, sampler=indices, num_workers=workers, prefetch_factor=ahead, worker_init_fn=_deaf
+    )
+
+
+def _deaf(worker):
+    """Ctrl-C reaches all processes; only the first is to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Stored:
+    """The first batches of a stream, made once by every core and shown again and again, each time
+    round in another order; change: what becomes of each as it is stored, nothing by default."""
+
+    def __init__(self, stream, count, change=lambda shots: shots):
+        made = batches(stream, range(count), os.cpu_count())
+        self.batches, self.seed = [change(shots) for shots in made], stream.seed
+
+    def __getitem__(self, index):
+        turn, place = divmod(index, len(self.batches))
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + turn) % 2**63)
+        return self.batches[torch.randperm(len(self.batches), generator=generator)[place]]

@@ -145,15 +145,38 @@ class TimeSampling:
         return torch.sigmoid(self.mean + torch.randn(shape, generator=generator)).clamp(min=1e-4)
 
 
-def diffusion_loss(denoiser, schedule, kind, z_0, t, eps, known=None):
+def draw_known(batch, frames, share, generator=None):
+    """Which latent frames are given in training, as each task has it: (batch, frames) bool.
+
+    In this share of clips a prefix (an image, the clip so far), a suffix, both ends, or frames here
+    and there are known, each kind as often; at least one frame is always left to make. With 4:
+
+        prefix  1 0 0 0     suffix  0 0 1 1     ends  1 0 0 1     anywhere  0 1 0 1
+    """
+
+    def draw(high):  # whole numbers from 1 to high, one for each clip
+        return 1 + torch.randint(max(high, 1), (batch, 1), generator=generator)
+
+    k = torch.arange(frames)
+    length, first, last = draw(frames - 1), draw((frames - 1) // 2), draw((frames - 1) // 2)
+    anywhere = torch.rand(batch, frames, generator=generator).argsort(1) < length
+    kinds = [k < length, k >= frames - length, (k < first) | (k >= frames - last), anywhere]
+    kind = torch.randint(len(kinds), (batch, 1), generator=generator)
+    known = sum((kind == i) & mask for i, mask in enumerate(kinds)) > 0
+    given = (torch.rand(batch, 1, generator=generator) < share) & ~known.all(1, keepdim=True)
+    return known & given
+
+
+def diffusion_loss(denoiser, schedule, kind, z_0, t, eps, known=None, history=0.0):
     """Mean squared error of a denoiser's prediction (Ho et al. 2020, eq. 14, for any target).
 
     denoiser: (z_t, t) -> prediction; z_0, eps: (B, C, K, h, w); t: (B, K); known: (B, K) bool,
-    frames that are given: they enter at t = 0 and do not count. Returns a number.
+    frames that are given and do not count: they enter at the noise time `history`, a number or
+    (B, 1), 0 for exactly as they are. Returns a number.
     """
     known = torch.zeros_like(t, dtype=torch.bool) if known is None else known
-    t = torch.where(known, 0.0, t)
-    z_t = torch.where(per_frame(known, z_0).bool(), z_0, add_noise(schedule, z_0, eps, t))
+    t = torch.where(known, history, t)
+    z_t = add_noise(schedule, z_0, eps, t)
     error = (denoiser(z_t, t) - target_of(schedule, kind, z_0, eps, t)).pow(2)
     counts = per_frame(~known, error).expand_as(error)
     return (error * counts).sum() / counts.sum()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from .config import check_numbers, require
 from .layers import Attention, FeedForward, rotary_angles, time_embedding
@@ -17,7 +18,8 @@ from .patches import coordinates, patchify, unpatchify
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """patch: latents per token (k, y, x); width, layers, heads; actions: how many, 0 for none."""
+    """patch: latents per token (k, y, x); width, layers, heads; actions: how many, 0 for none, which
+    needs one latent frame per token."""
 
     patch: tuple[int, int, int] = (1, 2, 2)
     width: int = 96
@@ -29,13 +31,15 @@ class DiTConfig:
         check_numbers(self, low=1, high=65536, actions=(0, 1000))
         fine = self.width % self.heads == 0 and self.width // self.heads % 2 == 0
         require(fine, f"heads is {self.heads}; width ({self.width}) must be an even multiple of it")
+        fine = self.patch[0] == 1 or not self.actions
+        require(fine, f"patch is {self.patch}; actions need one latent frame per token, so 1 at first")
 
 
 PLACE_WAVES = 4
 
 
 def waves(coords):
-    """Sinusoids of coordinates in latents: (N, axes) -> (N, 8 axes), waves of 4 to 32 latents."""
+    """Sinusoids of coordinates: (N, axes) -> (N, 8 axes), with wavelengths of 4, 8, 16 and 32."""
     frequency = torch.pi / 2 ** torch.arange(1, PLACE_WAVES + 1, device=coords.device)
     angle = coords[..., None] * frequency  # (N, axes, 4)
     return torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1)
@@ -69,21 +73,22 @@ class DiTBlock(nn.Module):
 class DiT(nn.Module):
     """A denoiser for latents of any (K, h, w) grid that the patch divides.
 
-    channels: of a latent, C; text_width: of the text encoder's vectors, D'.
+    channels: of a latent, C; text_width: of the text encoder's vectors, D'; chunk: frames of the
+    video, and so actions, in a latent frame.
     """
 
-    def __init__(self, config, channels, text_width):
+    def __init__(self, config, channels, text_width, chunk=4):
         super().__init__()
-        self.config = config
+        self.config, self.chunk = config, chunk
         width = config.width
         token = channels * config.patch[0] * config.patch[1] * config.patch[2]
         self.embed = nn.Linear(token, width)
         self.place = nn.Linear(3 * 2 * PLACE_WAVES, width)
         self.time = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
-        self.frame = nn.Linear(2 * PLACE_WAVES, width)
+        self.frame = nn.Linear(3 * 2 * PLACE_WAVES, width)
         self.text = nn.Linear(text_width, width)
         self.condition = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.action = nn.Embedding(config.actions + 1, width) if config.actions else None
+        self.action = nn.Embedding(chunk * (config.actions + 1), width) if config.actions else None
         self.blocks = nn.ModuleList(DiTBlock(width, config.heads, text_width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
@@ -91,7 +96,9 @@ class DiT(nn.Module):
         self.init_weights()
 
     def init_weights(self):
-        """Every choice of a first value, in one place (actions keep PyTorch's)."""
+        """Every choice of a first value, in one place."""
+        if self.action is not None:
+            nn.init.normal_(self.action.weight, std=0.1)  # as many are added up, and time must be heard
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -104,27 +111,43 @@ class DiT(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.head.weight)
 
+    def clip_waves(self, coords, grid):
+        """What a latent frame is told of the clip: its distance to the first and to the last latent
+        frame, and the short side. coords: (N, 3); grid: (K, h, w) -> (K', 24)."""
+        k = coords.unflatten(0, (grid[0] // self.config.patch[0], -1))[:, 0, 0]  # (K',)
+        return waves(torch.stack([k, grid[0] - 1 - k, torch.full_like(k, min(grid[1:]))], dim=1))
+
+    def action_vectors(self, actions):
+        """Actions (B, T - 1), whole numbers, 0 for none -> (B, K, D): in each latent frame the sum over
+        its own; before frame 0 there are none."""
+        actions = F.pad(actions, (self.chunk, 0)).unflatten(1, (-1, self.chunk))  # (B, K, chunk)
+        slot = torch.arange(self.chunk, device=actions.device) * (self.config.actions + 1)
+        return self.action(actions + slot).sum(2)
+
     def forward(self, z, t, text, mask, actions=None):
         """One prediction.
 
         z: (B, C, K, h, w) noisy latents; t: (B, K) noise times in [0, 1]; text: (B, L, D') from the
-        text encoder; mask: (B, L) bool; actions: (B, K) whole numbers, 0 for none. Computes in
+        text encoder; mask: (B, L) bool; actions: (B, T - 1) whole numbers, 0 or None for none. Computes in
         the type of its weights; returns float32, (B, C, K, h, w).
         """
         grid, patch = z.shape[2:], self.config.patch
         coords = coordinates(patch, grid, z.device)  # (N, 3)
         x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
-        x = x + self.place(waves(coords).to(x.dtype))
+        eighths = coords * coords.new_tensor([1, 8 / min(grid[1:]), 8 / min(grid[1:])])  # of a short side
+        x = x + self.place(waves(eighths).to(x.dtype))
         x = x.unflatten(1, (grid[0] // patch[0], -1))  # (B, K', P, D)
         angles = rotary_angles(coords, x.shape[-1] // self.config.heads)
 
         weight = mask[..., None].to(text.dtype)
         pooled = (text * weight).sum(1) / weight.sum(1)  # (B, D')
         condition = self.time(time_embedding(t[:, :: patch[0]], 256).to(x.dtype))  # (B, K', D)
-        when = waves(coords.view(*x.shape[1:3], 3)[:, 0, :1])  # (K', 2 waves)
-        condition = condition + self.text(pooled)[:, None] + self.frame(when.to(x.dtype))
-        if actions is not None:
-            condition = condition + self.action(actions[:, :: patch[0]])
+        condition = (
+            condition + self.text(pooled)[:, None] + self.frame(self.clip_waves(coords, grid).to(x.dtype))
+        )
+        if self.action is not None:
+            none = t.new_zeros(len(z), self.chunk * (grid[0] - 1), dtype=torch.long)
+            condition = condition + self.action_vectors(none if actions is None else actions)
         condition = self.condition(condition)
 
         for block in self.blocks:

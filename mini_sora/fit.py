@@ -16,8 +16,9 @@ import torch
 from torch.func import functional_call
 from tqdm import tqdm
 
-from . import checkpoint
+from . import checkpoint, parallel
 from .config import UserError, check_numbers, difference, require, to_dict
+from .data import batches
 from .muon import Muon
 from .viz import loss_curve
 
@@ -36,11 +37,15 @@ class FitConfig:
     clip: float = 1.0
     ema: float = 0.99
     precision: str = "auto"  # float32, bfloat16, or auto: bfloat16 where the processor has it
+    compile: bool = False  # let torch.compile fuse what it can; needs a C++ compiler
+    workers: int = 0  # processes that make batches ahead; 0: this one makes each when it needs it
     save_every: int = 500
     preview_every: int = 500
 
     def __post_init__(self):
-        check_numbers(self, steps=(1, 1e8), batch=(1, 65536), ema=(0, 0.99999), decay=(0, 1))
+        check_numbers(
+            self, steps=(1, 1e8), batch=(1, 65536), ema=(0, 0.99999), decay=(0, 1), workers=(0, 256)
+        )
         known = ("auto", "float32", "bfloat16")
         require(self.precision in known, f"precision is {self.precision!r}; it is one of {', '.join(known)}")
 
@@ -142,16 +147,20 @@ def _interrupts():
             signal.signal(number, handler)
 
 
-def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None, inexact=False, quiet=False):
+def fit(
+    model, loss, data, config, out, seed=0, resume=False, preview=None, setup=None, inexact=False, quiet=False
+):
     """Train a model; returns it with its averaged weights, and the last losses' mean.
 
-    model: a module on its device; loss: (forward, generator) -> a number, where forward is the
-    model in the precision of the config and all randomness is drawn from generator; out: a
-    directory for metrics.jsonl, loss.png, samples/ and checkpoints/; preview: model -> (figures,
-    PNG bytes), called every preview_every steps and at the end; setup: a table that must be the
-    same when resuming. Raises UserError; SIGINT and SIGTERM save and end with code 130 and 143.
+    model: a module on its device; loss: (forward, batch, generator) -> a number, where forward is
+    the model in the precision of the config, batch is data[i], and all randomness is drawn from
+    generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; preview:
+    model -> (figures, PNG bytes), called every preview_every steps and at the end; setup: a table
+    that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
+    at step i, and gradients are averaged. Raises UserError; SIGINT and SIGTERM save and end with
+    code 130 and 143.
     """
-    out, folder = Path(out), Path(out) / "checkpoints"
+    out, folder, (rank, ranks) = Path(out), Path(out) / "checkpoints", parallel.place()
     device = next(model.parameters()).device
     dtype = compute_dtype(config.precision, device)
     setup = {"fit": to_dict(config), "seed": seed, **(setup or {})}
@@ -160,6 +169,7 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
         "device": device.type,
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "processes": ranks,
         "precision": str(dtype),
     }
     optimizers, ema, first = _optimizers(model, config), EMA(model, config.ema), 0
@@ -200,17 +210,27 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
             lines.append(json.dumps({"step": step - 1, **figures}))
             bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
 
-    def forward(*args):
-        return functional_call(model, {name: p.to(dtype) for name, p in model.named_parameters()}, args)
+    run = torch.compile(model) if config.compile else model
 
-    bar = tqdm(total=config.steps, initial=first, desc=out.name, disable=quiet, mininterval=1, unit="step")
+    def forward(*args):
+        return functional_call(run, {name: p.to(dtype) for name, p in run.named_parameters()}, args)
+
+    turns = range(first * ranks + rank, config.steps * ranks, ranks)  # which batches are this process's
+    made = iter(batches(data, turns, config.workers))
+    hidden = quiet or rank > 0
+    bar = tqdm(total=config.steps, initial=first, desc=out.name, disable=hidden, mininterval=1, unit="step")
     with bar, _interrupts() as caught:
         for step in range(first, config.steps):
             began = time.perf_counter()
-            value = loss(forward, step_generator(seed, step))
+            batch = next(made)
+            waited = time.perf_counter() - began
+            value = loss(forward, batch, step_generator(seed, step * ranks + rank))
             value.backward()
+            told = value.new_tensor([value.item(), max(caught, default=0)])
+            parallel.average([*(p.grad for p in model.parameters() if p.grad is not None), told])
+            value, signalled = told.tolist()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-            if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
+            if not (math.isfinite(value) and math.isfinite(norm.item())):
                 last = [str(path) for _, path in checkpoint.steps_of(folder)][-1:]
                 kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint was made yet"
                 raise UserError(
@@ -226,18 +246,20 @@ def fit(model, loss, config, out, seed=0, resume=False, preview=None, setup=None
                 optimizer.zero_grad()
             ema.update(model, step)
 
-            row = {"step": step, "loss": value.item(), "gradient": norm.item(), "rate": groups[0]["lr"]}
-            lines.append(json.dumps({**row, "seconds": round(time.perf_counter() - began, 4)}))
+            row = {"step": step, "loss": value, "gradient": norm.item(), "rate": groups[0]["lr"]}
+            seconds = {"seconds": round(time.perf_counter() - began, 4), "waited": round(waited, 4)}
+            lines.append(json.dumps({**row, **seconds}))
             bar.update()
             done = step + 1
-            if done % config.preview_every == 0 or done == config.steps:
-                show(done)
-            stop = caught[:]  # a signal during the save waits for the next step
-            if done % config.save_every == 0 or done == config.steps or stop:
-                save(done)
-            if stop:
-                tqdm.write(f"stopped at step {done} of {config.steps} and saved; go on with --resume")
-                raise SystemExit(128 + stop[0])
+            if rank == 0:
+                if done % config.preview_every == 0 or done == config.steps:
+                    show(done)
+                if done % config.save_every == 0 or done == config.steps or signalled:
+                    save(done)
+            if signalled:  # one that comes during the save waits for the next step
+                if rank == 0:
+                    tqdm.write(f"stopped at step {done} of {config.steps} and saved; go on with --resume")
+                raise SystemExit(128 + (caught[0] if caught else signal.SIGTERM))
         if caught:
             raise SystemExit(128 + caught[0])
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from . import checkpoint
 from .config import check_numbers, closest, from_dict, require, to_dict
-from .data import to_uint8
+from .data import FAMILY_NAMES, to_pixels, to_uint8
 from .diffusion import SCHEDULES, TARGETS, guide
 from .dit import DiT, DiTConfig
 from .samplers import STEPS, draw_noise, sample
@@ -45,16 +45,21 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that must be known to rebuild a model from its weights, and the size it was trained at."""
+    """All that must be known to rebuild a model from its weights; the families of the world that it
+    learned (one that stands there twice was shown twice as often); its own size and length."""
 
     vae: VAEConfig = VAEConfig()
     text: TextConfig = TextConfig()
     dit: DiTConfig = DiTConfig()
     sampling: SamplerConfig = SamplerConfig()
+    families: tuple[str, ...] = ("shapes-simple",)
     size: tuple[int, int] = (32, 32)
     frames: int = 17
 
     def __post_init__(self):
+        for name in self.families:
+            known = f"there is: {', '.join(FAMILY_NAMES)}"
+            require(name in FAMILY_NAMES, f"there is no family {name!r}; {known}")
         self.latent_shape(self.size, self.frames)
 
     def latent_shape(self, size, frames):
@@ -94,10 +99,10 @@ class Sora(nn.Module):
     def __init__(self, config):  # a ModelConfig
         super().__init__()
         self.text = TextEncoder(config.text)
-        self.dit = DiT(config.dit, config.vae.channels, config.text.width)
+        self.dit = DiT(config.dit, config.vae.channels, config.text.width, config.vae.time_stride)
 
     def forward(self, z, t, tokens, mask, actions=None):
-        """z: (B, C, K, h, w); t: (B, K); tokens, mask: (B, L) -> prediction, shaped like z."""
+        """z: (B, C, K, h, w); t: (B, K); tokens, mask: (B, L); actions: (B, T - 1) -> like z."""
         return self.dit(z, t, self.text(tokens, mask), mask, actions)
 
 
@@ -147,11 +152,15 @@ class MiniSora:
         """The words of a prompt that training never saw, in their order."""
         return [word for word in words_of(prompt) if word not in self.words]
 
-    def generate(self, prompt, size=None, frames=None, seed=0, progress=False, **sampling):
+    def generate(
+        self, prompt, size=None, frames=None, seed=0, actions=None, first=None, progress=None, **sampling
+    ):
         """Text to video.
 
-        prompt: a string, or a list of them for a list of videos; size: (H, W), multiples of 8;
-        frames: 1 + 4n; seed: of the first video, the next has the next; progress: a callable given
+        prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; frames:
+        T = 1 + 4n; seed: of the first video, the next has the next; actions: whole numbers
+        (B, T - 1), what is done before each frame but the first, 0 for none, for a model that knows
+        actions; first: uint8 (B, H, W, 3), first frames to go on from; progress: a callable given
         (done, all) steps; sampling: sampler, steps, guidance (see SamplerConfig). The same seed
         and arguments give the same video. Raises UserError.
         """
@@ -164,12 +173,26 @@ class MiniSora:
             require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
         videos = []
         for i in range(0, len(prompts), BATCH):
-            part = prompts[i : i + BATCH]
-            sources = [torch.Generator().manual_seed(seed + i + j) for j in range(len(part))]
-            z = draw_noise(shape, sources)
-            z = self._sample(part, z, sources, progress=progress, **sampling)
-            videos += [Video(v, p) for v, p in zip(self.decode(z), part, strict=True)]
+            part = slice(i, i + BATCH)
+            asked = prompts[part]
+            sources = [torch.Generator().manual_seed(seed + i + j) for j in range(len(asked))]
+            z = draw_noise(shape, sources, self.device)
+            known = torch.zeros(len(asked), shape[1], dtype=torch.bool, device=self.device)
+            if first is not None:
+                z[:, :, :1], known[:, 0] = self.encode(first[part, None]), True
+            done = None if actions is None else torch.as_tensor(actions[part])
+            z = self._sample(asked, z, sources, known, done, progress=progress, **sampling)
+            videos += [Video(v, p) for v, p in zip(self.decode(z), asked, strict=True)]
         return videos[0] if isinstance(prompt, str) else videos
+
+    @property
+    def device(self):
+        return self.vae.latent_mean.device
+
+    @torch.no_grad()
+    def encode(self, video):
+        """uint8 (B, T, H, W, 3) -> latents (B, C, K, h, w) of unit variance."""
+        return self.vae.encode(to_pixels(video).to(self.device))
 
     @torch.no_grad()
     def decode(self, z):
@@ -177,28 +200,30 @@ class MiniSora:
         return to_uint8(self.vae.decode(z))
 
     @torch.no_grad()
-    def _sample(self, prompts, z, sources, known=None, start=1.0, progress=False, **sampling):
+    def _sample(self, prompts, z, sources, known=None, actions=None, start=1.0, progress=None, **sampling):
         """Noise (and known frames) to latents, guided by the prompts; all public ways end here."""
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
-        device = next(self.sora.parameters()).device
         dit, encoder, length = self.sora.dit, self.sora.text, self.config.text.max_tokens
+        require(actions is None or self.config.dit.actions, "this model knows no actions; leave them out")
+        if actions is not None:
+            actions = actions.to(self.device)
 
         def reader(texts):
-            tokens, mask = (
-                x.to(device) for x in tokenize(self.tokenizer, [text.lower() for text in texts], length)
-            )
+            tokens, mask = tokenize(self.tokenizer, [text.lower() for text in texts], length)
+            tokens, mask = tokens.to(self.device), mask.to(self.device)
             text = encoder(tokens, mask)
-            return lambda z_t, t: dit(z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1))
+            return lambda z_t, t: dit(
+                z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
+            )
 
         denoiser = guide(reader(prompts), reader([""]), how.guidance)
-        schedule = SCHEDULES[how.schedule]()
         return sample(
             denoiser,
-            schedule,
+            SCHEDULES[how.schedule](),
             how.target,
-            z.to(device),
+            z,
             how.sampler,
             how.steps,
             known=known,

@@ -3,91 +3,152 @@
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from . import checkpoint
+from . import checkpoint, parallel
 from .config import check_numbers, difference, require, to_dict
-from .data import FAMILY_NAMES, Clips, encode_all, to_pixels
-from .diffusion import SCHEDULES, TimeSampling, diffusion_loss
+from .data import DataConfig, Stored, Stream, area, to_pixels
+from .diffusion import SCHEDULES, TimeSampling, diffusion_loss, draw_known
 from .dit import DiTConfig
-from .evaluate import evaluate, judge, scores, sheet, table, through_vae
+from .evaluate import judge, scores, sheet, through_vae
 from .fit import FitConfig, fit
 from .pipeline import MiniSora, ModelConfig, SamplerConfig, Sora, check_device, words_of
+from .report import Row, evaluate, film, table, write
 from .text import TextConfig, Tokenizer, tokenize
 from .vae import VAE, VAEConfig, vae_loss
 
 
 @dataclass(frozen=True)
 class VAETraining:
-    """frames: of the stretches that a batch is made of; weights: of the loss, see vae_loss."""
+    """frames: of the stretches that a batch is made of; stored: batches made once and shown again
+    and again, 0 for clips that never repeat; weights: of the loss, see vae_loss."""
 
-    frames: int = 5
-    kl_weight: float = 4e-3
+    frames: int = 9
+    stored: int = 512
+    kl_weight: float = 3e-4
     body_weight: float = 8.0
-    fit: FitConfig = FitConfig(steps=1400, batch=16, adam_rate=3e-3, muon_rate=0.02, preview_every=1400)
+    fit: FitConfig = FitConfig(steps=900, batch=8, adam_rate=3e-3, muon_rate=0.02, preview_every=900)
 
     def __post_init__(self):
-        check_numbers(self, kl_weight=(0, 1e3), body_weight=(0, 1e3))
+        check_numbers(self, frames=(1, 4801), kl_weight=(0, 1e3), body_weight=(0, 1e3))
 
 
 @dataclass(frozen=True)
 class DiTTraining:
-    """drop_prompt: how often the prompt is left out, for guidance; time: how t is drawn;
+    """drop_prompt: how often the prompt is left out, for guidance, and how often the actions are,
+    which then have to be guessed; time: how t is drawn;
     own_times: the share of clips in which each latent frame has a noise time of its own (Chen et
-    al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with."""
+    al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with;
+    known: the share of clips with known frames; history: the highest noise time of those, which
+    half of these clips get, so that a rollout can go on from frames that are not perfect;
+    stored: batches made and encoded once, 0 for clips that never repeat."""
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
+    known: float = 0.0
+    history: float = 0.1
+    stored: int = 256
     time: TimeSampling = TimeSampling("logit-normal", 1.0)
-    fit: FitConfig = FitConfig(steps=1500, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=750)
+    fit: FitConfig = FitConfig(steps=1300, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=650)
 
     def __post_init__(self):
-        check_numbers(self, drop_prompt=(0, 1), own_times=(0, 1))
+        check_numbers(self, drop_prompt=(0, 1), own_times=(0, 1), known=(0, 1), history=(0, 1))
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run: clips to make, the model, and its two trainings."""
+    """Everything that decides a run: the grids, the model, and its two trainings. A batch is so many
+    clips of the model's own size and length, or as many pixels of another."""
 
-    family: str = "shapes-simple"
-    clips: int = 8192
     judged: int = 256
     seed: int = 0
+    data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     vae: VAETraining = VAETraining()
     dit: DiTTraining = DiTTraining()
 
     def __post_init__(self):
-        check_numbers(self, low=1, high=1e7, seed=(0, 2**40))
-        names = ", ".join(FAMILY_NAMES)
-        require(self.family in FAMILY_NAMES, f"there is no family {self.family!r}; there is: {names}")
-        frames = self.vae.frames
-        require(frames <= self.model.frames, f"vae.frames is {frames}; a clip has {self.model.frames}")
-        self.model.latent_shape(self.model.size, frames)
+        check_numbers(self, low=1, high=1e7, seed=(0, 2**20))
+        self.model.latent_shape(self.model.size, self.vae.frames)
+        for frames in self.data.frames:
+            for side in self.data.sides:
+                self.model.latent_shape((side, side), frames)
         fine = min(self.model.size) >= 24
         require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
 
 
-LEAVES = ("config.json", "vae", "dit", "model", "report.json", "sheet.png")  # what a run leaves in --out
+LEAVES = ("config.json", "vae", "dit", "model", "report")  # what a run leaves in --out
 _SMOKE_FIT = FitConfig(steps=4, batch=4, warmup=1, save_every=2, preview_every=4)
 PRESETS = {
     "quick": TrainConfig(),
     "smoke": TrainConfig(
-        clips=32,
         judged=4,
         model=ModelConfig(
-            vae=VAEConfig(channels=4, encoder_width=16, decoder_width=16),
+            vae=VAEConfig(channels=4, frame_width=8, width=16),
             text=TextConfig(width=32, layers=1, merges=40),
             dit=DiTConfig(width=48, layers=2, heads=2),
             sampling=SamplerConfig(steps=4),
         ),
-        vae=VAETraining(fit=_SMOKE_FIT),
-        dit=DiTTraining(fit=_SMOKE_FIT),
+        vae=VAETraining(stored=4, fit=_SMOKE_FIT),
+        dit=DiTTraining(stored=4, fit=_SMOKE_FIT),
+    ),
+    "tiny": TrainConfig(
+        data=DataConfig(
+            sides=(24, 24, 32, 32, 32, 32, 48, 64),
+            frames=(1, 5, 9, 17, 17, 17, 25, 33),
+            wide=True,
+            long_prompts=0.3,
+        ),
+        model=ModelConfig(
+            vae=VAEConfig(channels=8, frame_width=64, width=160, blocks=3),
+            text=TextConfig(width=128, layers=2, merges=600),
+            dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+            families=("shapes", "shapes", "shapes", "bounce", "occlusion", "camera", "change", "play"),
+        ),
+        vae=VAETraining(
+            stored=2500,
+            fit=FitConfig(
+                steps=18000, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500
+            ),
+        ),
+        dit=DiTTraining(
+            known=0.3,
+            stored=0,
+            fit=FitConfig(
+                steps=9000, batch=48, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1000
+            ),
+        ),
     ),
 }
+_TINY = PRESETS["tiny"]
+PRESETS["small"] = replace(
+    _TINY,
+    data=replace(_TINY.data, sides=(48, 64, 64, 64, 96)),
+    model=replace(
+        _TINY.model,
+        size=(64, 64),
+        vae=VAEConfig(channels=8, frame_width=96, width=256, blocks=4),
+        text=TextConfig(width=256, layers=4, merges=600, heads=8),
+        dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
+    ),
+    vae=replace(_TINY.vae, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
+    dit=replace(_TINY.dit, fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12)),
+)
+PRESETS["base"] = replace(
+    PRESETS["small"],
+    data=replace(_TINY.data, sides=(96, 128, 128, 128, 160)),
+    model=replace(
+        PRESETS["small"].model,
+        size=(128, 128),
+        text=TextConfig(width=512, layers=6, merges=600, heads=8),
+        dit=DiTConfig(width=768, layers=12, heads=12, actions=5),
+    ),
+)
 
 
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
@@ -96,24 +157,34 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
     resume: go on with the run that is there; force: delete it and start afresh; inexact: resume on
     another machine too. Prints a table at the end. Returns (model, report). Raises UserError.
     """
+    device = parallel.begin(device)
     check_device(device)
-    out = Path(out)
+    out, leads = Path(out), parallel.place()[0] == 0
     settings = out / "config.json"
-    require(not (resume and force), "--resume and --force exclude one another; choose one")
-    require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
-    advice = "go on with --resume, replace it with --force, or choose another --out"
-    require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
-    with checkpoint.locked(out):
-        if settings.exists():
-            earlier = read_settings(settings)
-            changed = difference(earlier, json.loads(json.dumps(to_dict(config))))
-            require(force or not changed, f"the run in {out} has other settings: {'; '.join(changed)}")
-        if force:
-            for name in LEAVES:
-                path = out / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        checkpoint.write_file(settings, json.dumps(to_dict(config), indent=1).encode())
+    if leads:
+        require(not (resume and force), "--resume and --force exclude one another; choose one")
+        require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
+        advice = "go on with --resume, replace it with --force, or choose another --out"
+        require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
+    with checkpoint.locked(out) if leads else nullcontext():
+        if leads:
+            prepare(config, out, force)
+        parallel.wait()
         return Stages(config, out, resume, device, inexact, quiet).run()
+
+
+def prepare(config, out, force):
+    """Leave a run's directory ready, with its config.json; with force, without an earlier run."""
+    settings = out / "config.json"
+    if settings.exists():
+        earlier = read_settings(settings)
+        changed = difference(earlier, json.loads(json.dumps(to_dict(config))))
+        require(force or not changed, f"the run in {out} has other settings: {'; '.join(changed)}")
+    if force:
+        for name in LEAVES:
+            path = out / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    checkpoint.write_file(settings, json.dumps(to_dict(config), indent=1).encode())
 
 
 def read_settings(path):
@@ -122,9 +193,59 @@ def read_settings(path):
         settings = json.loads(path.read_text())
     except (OSError, ValueError):
         settings = None
-    ours = isinstance(settings, dict) and {"family", "model", "vae", "dit"} <= set(settings)
+    ours = isinstance(settings, dict) and {"data", "model", "vae", "dit"} <= set(settings)
     require(ours, f"{path} is not the config of a run; choose another --out")
     return settings
+
+
+def stream(config, clips, longest=None):
+    """Batches of about so many clips of the model's own size and length, or of stretches of them."""
+    model = config.model
+    whole = clips * area(min(model.frames, longest or model.frames), model.size)
+    return Stream(config.data, model.families, whole, config.seed, longest)
+
+
+def vae_objective(config, device):
+    """What the VAE is trained on: the loss that fit takes, of a batch of clips."""
+
+    def loss(forward, shots, generator):
+        x = to_pixels(shots.clips).to(device)
+        shape = (len(x), *config.model.latent_shape(x.shape[3:], x.shape[2]))
+        noise = torch.randn(shape, generator=generator).to(device)
+        return vae_loss(forward, x, noise, config.vae.kl_weight, config.vae.body_weight)
+
+    return loss
+
+
+def dit_objective(config, tokenizer, device, encode=None):
+    """What the text encoder and the DiT are trained on: the loss that fit takes. encode: from a batch
+    of clips to one of latents, where the batches are not latents already."""
+    how, model = config.dit, config.model
+    schedule, kind = SCHEDULES[model.sampling.schedule](), model.sampling.target
+
+    def loss(forward, shots, generator):
+        z_0, prompts, actions = encode(shots) if encode else shots
+        batch, frames = len(z_0), z_0.shape[2]
+        dropped = torch.rand(batch, generator=generator) < how.drop_prompt
+        prompts = ["" if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
+        tokens, mask = tokenize(tokenizer, prompts, model.text.max_tokens)
+        unsaid = torch.rand(batch, 1, generator=generator) < how.drop_prompt
+        actions = actions.masked_fill(unsaid, 0)
+        t = how.time((batch, frames), generator)
+        shared = torch.rand(batch, 1, generator=generator) >= how.own_times
+        t = torch.where(shared, t[:, :1], t)  # (B, K)
+        known = draw_known(batch, frames, how.known, generator)
+        history = how.history * (2 * torch.rand(batch, 1, generator=generator) - 1).clamp(min=0)
+        eps = torch.randn(z_0.shape, generator=generator)
+        z_0, eps, t, known, history, tokens, mask, actions = (
+            x.to(device) for x in (z_0, eps, t, known, history, tokens, mask, actions)
+        )
+        asked = (tokens, mask, actions) if model.dit.actions else (tokens, mask)
+        return diffusion_loss(
+            lambda z_t, t: forward(z_t, t, *asked), schedule, kind, z_0, t, eps, known, history
+        )
+
+    return loss
 
 
 class Stages:
@@ -136,10 +257,11 @@ class Stages:
         self.rows = []
 
     def run(self):
-        clips = self.timed("data", self.make_clips)
-        vae = self.timed("vae", self.train_vae, clips)
-        latents = self.timed("latents", self.make_latents, vae, clips)
-        sora = self.timed("dit", self.train_dit, vae, latents, clips.captions)
+        vae = self.timed("vae", self.train_vae)
+        sora = self.timed("dit", self.train_dit, vae)
+        if parallel.place()[0] > 0:
+            return sora, None
+        sora.save_pretrained(self.out / "model", force=True, train=to_dict(self.config))
         report = self.timed("verdict", self.judge, sora)
         print(self.table(), table(report), sep="\n\n")
         return sora, report
@@ -158,84 +280,69 @@ class Stages:
         lines.append(f"{'total':10}{sum(row[1] for row in self.rows):8.1f}")
         return "\n".join(lines)
 
-    def make_clips(self):
-        c = self.config
-        clips = Clips.make(c.family, c.clips, c.model.size, c.model.frames)
-        return clips, "", f"{c.clips} clips of {c.family}"
+    def kinds(self):
+        """One row of the report for each family, at the model's own size."""
+        c = self.config.model
+        return [Row(name, name, size=c.size, frames=c.frames) for name in dict.fromkeys(c.families)]
 
-    def train_vae(self, clips):
+    def train_vae(self):
         c, how = self.config, self.config.vae
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
+        data = stream(c, how.fit.batch, how.frames)
+        data = Stored(data, how.stored) if how.stored else data
+        sample = [to_pixels(data[i].clips).to(self.device) for i in range(32)]
 
-        def loss(forward, generator):
-            x = clips.draw(how.fit.batch, how.frames, generator)
-            shape = (len(x), *c.model.latent_shape(c.model.size, how.frames))
-            noise = torch.randn(shape, generator=generator)
-            return vae_loss(forward, x.to(self.device), noise.to(self.device), how.kl_weight, how.body_weight)
-
-        test = Clips.make(c.family, 64, c.model.size, c.model.frames, "test")
+        clips = [clip for row in self.kinds() for clip in row.clips(32)]
+        prompts, actions = [clip.caption for clip in clips], [clip.actions for clip in clips]
+        truth = np.stack([clip.video for clip in clips])
 
         def preview(model):
-            model.measure_latents(clips_sample(clips, self.device))
-            rebuilt, psnr = through_vae(model, test.video)
-            reports = judge(rebuilt, test.captions)
-            return {"psnr": psnr, "right": scores(reports)["all"]}, sheet(rebuilt, test.captions, reports)
+            model.measure_latents(sample)
+            rebuilt, psnr = through_vae(model, truth)
+            reports = judge(rebuilt, prompts, actions)
+            figures = {"psnr": psnr.mean().item(), "right": scores(reports)["all"]}
+            return figures, sheet(rebuilt[::8], prompts[::8], reports[::8])
 
         setup = {"model": to_dict(c.model.vae), "vae": to_dict(how)}
-        vae, value = fit(vae, loss, how.fit, self.out / "vae", preview=preview, setup=setup, **self.options)
-        vae.measure_latents(clips_sample(clips, self.device))
-        _, psnr = through_vae(vae, test.video)
-        return vae.eval(), f"{value:.4f}", f"{psnr:.1f} dB"
+        out = self.out / "vae"
+        loss = vae_objective(c, self.device)
+        vae, value = fit(vae, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
+        vae.measure_latents(sample)
+        _, psnr = through_vae(vae, truth)
+        return vae.eval(), f"{value:.4f}", f"{psnr.mean():.1f} dB"
 
-    def make_latents(self, vae, clips):
-        latents = encode_all(vae, clips.video)
-        ratio = clips.video[0].size / latents[0].numel()
-        return latents, "", f"{ratio:.1f} times fewer numbers than pixels"
-
-    def train_dit(self, vae, latents, captions):
+    def train_dit(self, vae):
         c, how = self.config, self.config.dit
         torch.manual_seed(c.seed + 1)
-        tokenizer = Tokenizer.train(captions[:2000], c.model.text.merges)
+        words = [clip for i in range(64) for clip in stream(c, 32)[i].prompts]
+        tokenizer = Tokenizer.train(words, c.model.text.merges)
         network = Sora(c.model).to(self.device)
-        words = {word for caption in captions for word in words_of(caption)}
-        sora = MiniSora(c.model, vae, network, tokenizer, words)
-        schedule, kind = SCHEDULES[c.model.sampling.schedule](), c.model.sampling.target
-        tokens, mask = tokenize(tokenizer, ["", *captions], c.model.text.max_tokens)
+        sora = MiniSora(c.model, vae, network, tokenizer, words_of(" ".join(words)))
 
-        def loss(forward, generator):
-            rows = torch.randint(len(latents), (how.fit.batch,), generator=generator)
-            dropped = torch.rand(len(rows), generator=generator) < how.drop_prompt
-            text = torch.where(dropped, 0, rows + 1)
-            length = int(mask[text].sum(1).max())
-            words, shown = tokens[text, :length].to(self.device), mask[text, :length].to(self.device)
-            z_0 = latents[rows]
-            t = how.time((len(rows), z_0.shape[2]), generator)
-            shared = torch.rand(len(rows), 1, generator=generator) >= how.own_times
-            t = torch.where(shared, t[:, :1], t)  # (B, K)
-            z_0, t, eps = (x.to(self.device) for x in (z_0, t, torch.randn(z_0.shape, generator=generator)))
-            return diffusion_loss(lambda z_t, t: forward(z_t, t, words, shown), schedule, kind, z_0, t, eps)
+        def encode(shots):
+            return shots._replace(clips=sora.encode(shots.clips))
 
-        test = Clips.make(c.family, 16, c.model.size, c.model.frames, "test")
+        data = stream(c, how.fit.batch)
+        data = Stored(data, how.stored, encode) if how.stored else data
+        loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)
+        clips = [(row, row.clips(16)) for row in self.kinds()]
+        prompts = [clip.caption for _, some in clips for clip in some]
+        actions = [clip.actions for _, some in clips for clip in some]
 
         def preview(_):
-            videos = [video.frames for video in sora.generate(list(test.captions))]
-            reports = judge(videos, test.captions)
-            return {"right": scores(reports)["all"]}, sheet(videos, test.captions, reports)
+            videos = [video for row, some in clips for video in film(sora, row, some)]
+            reports = judge(videos, prompts, actions)
+            few = slice(0, None, len(clips))
+            return {"right": scores(reports)["all"]}, sheet(videos[few], prompts[few], reports[few])
 
         setup = {"model": to_dict(c.model), "dit": to_dict(how)}
-        _, value = fit(network, loss, how.fit, self.out / "dit", preview=preview, setup=setup, **self.options)
-        sora.save_pretrained(self.out / "model", force=True, train=to_dict(c))
+        out = self.out / "dit"
+        _, value = fit(network, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
         return sora, f"{value:.4f}", f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters"
 
     def judge(self, sora):
         report, examples = evaluate(sora, self.config.judged)
-        videos, captions, reports = zip(*examples, strict=True)
-        checkpoint.write_file(self.out / "sheet.png", sheet(videos, captions, reports))
-        checkpoint.write_file(self.out / "report.json", json.dumps(report, indent=1).encode())
-        return report, "", f"{report['model']['all']:.1%} right, ceiling {report['ceiling']['all']:.1%}"
-
-
-def clips_sample(clips, device):
-    """Enough clips to measure latents on."""
-    return to_pixels(clips.video[:256]).to(device)
+        write(self.out / "report", report, examples)
+        right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]
+        return report, "", f"{right[0][0]}: {right[0][1]:.1%} right, ceiling {right[0][2]:.1%}"

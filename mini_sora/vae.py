@@ -1,9 +1,9 @@
 """The video VAE: pixels to latents and back, 4 x 4 x 4 pixels to one cell.
 
-All work is done on the latent grid: pixels are folded into channels first, which is exact and
-free, so that every layer is a small 2D convolution. The encoder sees one chunk at a time, frame 0
-alone and then each four frames, so any latent frame can be made without the others. An image is
-a video of one frame. The decoder looks back one latent frame, to smooth the seams between chunks.
+The encoder sees one chunk at a time, frame 0 alone and then each four frames, so any latent frame
+can be made without the others. An image is a video of one frame. First every frame goes through the
+same layers, at half its size; then the frames of a chunk are joined, at a quarter. The decoder goes
+the same way back; it looks back one latent frame, to smooth the seams between chunks.
 """
 
 from dataclasses import dataclass
@@ -12,43 +12,41 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .config import check_numbers
+from .config import check_numbers, require
 
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """channels: of a latent, C; width and blocks: of encoder and decoder; strides: time, space."""
+    """channels: of a latent, C; frame_width, frame_blocks: of the layers that see single frames;
+    width, blocks: of those that see a chunk; strides: pixels per latent in time and in space."""
 
     channels: int = 3
-    encoder_width: int = 64
-    encoder_blocks: int = 1
-    decoder_width: int = 96
-    decoder_blocks: int = 2
+    frame_width: int = 32
+    frame_blocks: int = 1
+    width: int = 96
+    blocks: int = 1
     time_stride: int = 4
     space_stride: int = 4
 
     def __post_init__(self):
         check_numbers(self, low=1, high=4096)
+        even = self.space_stride % 2 == 0
+        require(even, f"space_stride is {self.space_stride}; it must be even, as the VAE halves twice")
 
 
-def fold(x, time_stride, space_stride):
-    """Pixels to channels: (B, 3, T, H, W) -> (B, K, 3 * st * ss * ss, h, w), T = 1 + st (K - 1).
+def to_chunks(x, stride):
+    """Cut a video in time: (B, 3, T, H, W) -> (B K, stride, 3, H, W), T = 1 + stride (K - 1).
 
-    Frame 0 fills a chunk of its own, repeated st times.
+    Frame 0 fills a chunk of its own, repeated.
     """
-    st, ss = time_stride, space_stride
-    x = torch.cat([x[:, :, :1].expand(-1, -1, st - 1, -1, -1), x], dim=2)  # (B, 3, st K, H, W)
-    b, c, t, h, w = x.shape
-    x = x.reshape(b, c, t // st, st, h // ss, ss, w // ss, ss)
-    return x.permute(0, 2, 1, 3, 5, 7, 4, 6).reshape(b, t // st, -1, h // ss, w // ss)
+    x = torch.cat([x[:, :, :1].expand(-1, -1, stride - 1, -1, -1), x], dim=2)  # (B, 3, stride K, H, W)
+    return x.transpose(1, 2).unflatten(1, (-1, stride)).flatten(0, 1)
 
 
-def unfold(y, time_stride, space_stride):
-    """The inverse of fold; of the first chunk only its last frame is kept."""
-    st, ss = time_stride, space_stride
-    b, k, _, h, w = y.shape
-    y = y.reshape(b, k, 3, st, ss, ss, h, w).permute(0, 2, 1, 3, 6, 4, 7, 5)
-    return y.reshape(b, 3, k * st, h * ss, w * ss)[:, :, st - 1 :]
+def from_chunks(x, batch):
+    """The inverse of to_chunks; of the first chunk only its last frame is kept."""
+    stride = x.shape[1]
+    return x.unflatten(0, (batch, -1)).flatten(1, 2).transpose(1, 2)[:, :, stride - 1 :]
 
 
 class ResBlock(nn.Module):
@@ -67,18 +65,47 @@ class ResBlock(nn.Module):
         return x + y
 
 
-class ConvNet(nn.Module):
-    """One convolution in, residual blocks, one pointwise convolution out."""
+class Encoder(nn.Module):
+    """Chunks of frames to latents: each frame at half its size, then all together at a quarter."""
 
-    def __init__(self, channels_in, width, blocks, channels_out, kernel):
+    def __init__(self, config):
         super().__init__()
-        self.enter = nn.Conv2d(channels_in, width, kernel, padding=kernel // 2)
-        self.blocks = nn.Sequential(*(ResBlock(width) for _ in range(blocks)))
-        self.leave = nn.Conv2d(width, channels_out, 1)
+        self.fold = config.space_stride // 2
+        frame, width = config.frame_width, config.width
+        self.enter = nn.Conv2d(3 * self.fold**2, frame, 3, padding=1)
+        self.frame_blocks = nn.Sequential(*(ResBlock(frame) for _ in range(config.frame_blocks)))
+        self.join = nn.Conv2d(config.time_stride * frame, width, 2, stride=2)
+        self.blocks = nn.Sequential(*(ResBlock(width) for _ in range(config.blocks)))
+        self.leave = nn.Conv2d(width, 2 * config.channels, 1)
 
-    def forward(self, x):  # (n, channels_in, h, w) -> (n, channels_out, h, w), float32
-        x = x.to(self.enter.weight.dtype, memory_format=torch.channels_last)
-        return self.leave(self.blocks(self.enter(x))).float()
+    def forward(self, x):  # (n, st, 3, H, W) -> (n, 2 C, h, w), float32
+        count, kind = x.shape[:2], self.enter.weight.dtype
+        y = F.pixel_unshuffle(x.flatten(0, 1), self.fold)  # (n st, 3 fold^2, 2h, 2w)
+        y = self.frame_blocks(self.enter(y.to(kind, memory_format=torch.channels_last)))
+        y = y.unflatten(0, count).flatten(1, 2)  # (n, st D, 2h, 2w)
+        y = self.blocks(self.join(y.contiguous(memory_format=torch.channels_last)))  # (n, D', h, w)
+        return self.leave(y).float()
+
+
+class Decoder(nn.Module):
+    """Latents, each beside the one before it, to chunks of frames: the encoder's way back."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.fold, self.stride = config.space_stride // 2, config.time_stride
+        frame, width = config.frame_width, config.width
+        self.enter = nn.Conv2d(2 * config.channels, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResBlock(width) for _ in range(config.blocks)))
+        self.part = nn.Conv2d(width, 4 * self.stride * frame, 1)
+        self.frame_blocks = nn.Sequential(*(ResBlock(frame) for _ in range(config.frame_blocks)))
+        self.leave = nn.Conv2d(frame, 3 * self.fold**2, 1)
+
+    def forward(self, z):  # (n, 2 C, h, w) -> (n, st, 3, H, W), float32
+        y = self.blocks(self.enter(z.to(self.enter.weight.dtype, memory_format=torch.channels_last)))
+        y = F.pixel_shuffle(self.part(y), 2)  # (n, st D, 2h, 2w)
+        y = y.unflatten(1, (self.stride, -1)).flatten(0, 1)  # (n st, D, 2h, 2w)
+        y = self.leave(self.frame_blocks(y.contiguous(memory_format=torch.channels_last))).float()
+        return F.pixel_shuffle(y, self.fold).unflatten(0, (-1, self.stride))
 
 
 class VAE(nn.Module):
@@ -91,26 +118,20 @@ class VAE(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        folded = 3 * config.time_stride * config.space_stride**2
-        wide, deep = config.encoder_width, config.decoder_width
-        self.encoder = ConvNet(folded, wide, config.encoder_blocks, 2 * config.channels, kernel=1)
-        self.decoder = ConvNet(2 * config.channels, deep, config.decoder_blocks, folded, kernel=3)
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.channels))
         self.register_buffer("latent_std", torch.ones(config.channels))
 
     def posterior(self, x):
         """q(z | x): (B, 3, T, H, W) in [-1, 1] -> mean and log variance, (B, C, K, h, w) each."""
-        y = fold(x, self.config.time_stride, self.config.space_stride)  # (B, K, 3 st ss ss, h, w)
-        y = self.encoder(y.flatten(0, 1))
-        y = y.unflatten(0, (*x.shape[:1], -1)).transpose(1, 2)  # (B, 2 C, K, h, w)
-        return y.chunk(2, dim=1)
+        y = self.encoder(to_chunks(x, self.config.time_stride))  # (B K, 2 C, h, w)
+        return y.unflatten(0, (len(x), -1)).transpose(1, 2).chunk(2, dim=1)
 
     def decode_raw(self, raw):
         """p(x | raw latent): (B, C, K, h, w) -> (B, 3, T, H, W)."""
         before = torch.cat([raw[:, :, :1], raw[:, :, :-1]], dim=2)  # frame 0 looks at itself
         y = torch.cat([before, raw], dim=1).transpose(1, 2)  # (B, K, 2 C, h, w)
-        y = self.decoder(y.flatten(0, 1)).unflatten(0, (raw.shape[0], -1))
-        return unfold(y, self.config.time_stride, self.config.space_stride)
+        return from_chunks(self.decoder(y.flatten(0, 1)), len(raw))
 
     def forward(self, x, noise):
         """Encode, draw a latent, decode: (rebuilt x, mean, log variance). noise: (B, C, K, h, w)."""
@@ -131,11 +152,11 @@ class VAE(nn.Module):
         return self.decode_raw(self._norm(z, inverse=True)).clamp(-1, 1)
 
     @torch.no_grad()
-    def measure_latents(self, x):
-        """Store the mean and deviation of each latent channel over videos (B, 3, T, H, W)."""
-        raw = self.posterior(x)[0]
-        self.latent_mean.copy_(raw.mean((0, 2, 3, 4)))
-        self.latent_std.copy_(raw.std((0, 2, 3, 4)))
+    def measure_latents(self, videos):
+        """Store the mean and deviation of each latent channel over videos, (B, 3, T, H, W) each."""
+        raw = torch.cat([self.posterior(x)[0].transpose(0, 1).flatten(1) for x in videos], dim=1)  # (C, n)
+        self.latent_mean.copy_(raw.mean(1))
+        self.latent_std.copy_(raw.std(1))
 
 
 def vae_loss(forward, x, noise, kl_weight, body_weight):

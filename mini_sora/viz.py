@@ -32,7 +32,13 @@ def contact_sheet(videos, titles, columns=2, count=9):
     for axis, strip, (title, good) in zip(axes, strips, titles, strict=False):
         axis.imshow(strip, interpolation="nearest")
         color = {True: "#0a6b2d", False: "#b00020", None: "black"}[good]
-        axis.set_title(textwrap.fill(title, 66), fontsize=9, color=color, loc="left", parse_math=False)
+        axis.set_title(
+            textwrap.fill(title, 66),
+            fontsize=9,
+            color=color,
+            loc="left",
+            parse_math=False,
+        )
     return _png(figure)
 
 

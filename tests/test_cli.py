@@ -93,13 +93,13 @@ MISTAKES = [
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "33x32"), "33"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "16x32"), "24 pixels"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.dit.patch", "2x2x2"), "patches"),
-    (("train", "--preset", "smoke", "--out", "RUN", "--resume", "--clips", "64"), "clips: 32 against 64"),
+    (("train", "--preset", "smoke", "--out", "RUN", "--resume", "--judged", "64"), "judged: 4 against 64"),
     ((*GENERATE, "--size", "512x512", "--frames", "401"), "patches"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.stepz", "3"), "--dit.fit.steps"),
     (("evaluate", "--weights", "RUN", "--count", "0"), "--count"),
-    (("evaluate", "--weights", "RUN", "--split", "dev"), "split"),
-    (("evaluate", "--weights", "RUN", "--sheet", "x.jpg"), ".png"),
+    (("evaluate", "--weights", "RUN", "--rows", "dogs"), "dogs"),
+    (("evaluate", "--weights", "RUN", "-o", "RUN/config.json", "--force"), "is a file"),
     (("generat", PROMPT), "generate"),
     ((), "COMMAND"),
 ]
@@ -133,10 +133,13 @@ def test_force_deletes_runs_only(tmp_path, capsys):
 
 
 def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys):
-    sheet = tmp_path / "sheet.png"
-    assert main(["evaluate", "--weights", str(smoke_run), "--count", "4", "--sheet", str(sheet)]) == 0
+    out = tmp_path / "report"
+    assert main(["evaluate", "--weights", str(smoke_run), "--count", "4", "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "ceiling" in printed and "95% interval" in printed and sheet.exists()
+    assert "ceiling" in printed and "95% interval" in printed and "falls short" in printed
+    assert {path.name for path in out.iterdir()} == {"report.json", "clips.png", "failures"}
+    assert [path.suffix for path in (out / "failures").iterdir()] == [".png", ".png"]
+    assert "exists" in fails(capsys, "evaluate", "--weights", smoke_run, "-o", out)
 
 
 def test_doctor(capsys):

@@ -20,6 +20,10 @@ def test_flags_replace_settings():
     )
     assert (changed.dit.fit.steps, changed.model.size, changed.vae.kl_weight) == (7, (24, 40), 0.5)
     assert changed.vae.fit == PRESETS["quick"].vae.fit
+    lists = {"data.sides": "24,32,32", "model.families": "shapes,play", "data.wide": "true"}
+    changed = with_flags(PRESETS["quick"], lists)
+    assert changed.data.sides == (24, 32, 32) and changed.model.families == ("shapes", "play")
+    assert changed.data.wide is True
 
 
 @pytest.mark.parametrize(
@@ -38,8 +42,14 @@ def test_flags_replace_settings():
         ("model.vae.channels", "-4", "channels"),
         ("model.sampling.schedule", "sigmoid", "schedule"),
         ("dit.time.kind", "normal", "kind"),
-        ("clips", "0", "clips"),
-        ("family", "dogs", "family"),
+        ("judged", "0", "judged"),
+        ("model.families", "shapes,dogs", "dogs"),
+        ("data.sides", "32,36", "sides"),
+        ("data.sides", "", "sides"),
+        ("data.frames", "17,16", "16"),
+        ("data.wide", "yes", "true or false"),
+        ("model.vae.space_stride", "3", "space_stride"),
+        ("vae.frames", "7", "7 frames"),
         ("model.dit.heads", "7", "heads"),
         ("vae.frames", "6", "frames"),
     ],

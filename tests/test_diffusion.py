@@ -12,6 +12,7 @@ from mini_sora.diffusion import (
     TimeSampling,
     add_noise,
     diffusion_loss,
+    draw_known,
     guesses,
     guide,
     per_frame,
@@ -126,3 +127,41 @@ def test_time_sampling():
     assert abs(uniform.mean() - 0.5) < 0.01 and uniform.min() > 0 and uniform.max() <= 1
     late = TimeSampling("logit-normal", 1.0)((20_000,), g)
     torch.testing.assert_close(torch.logit(late).mean(), torch.tensor(1.0), atol=0.03, rtol=0)
+
+
+def test_known_frames_are_drawn_as_the_tasks_have_them():
+    known = draw_known(4000, 4, 0.6, torch.Generator().manual_seed(0))
+    assert known.shape == (4000, 4) and known.dtype == torch.bool and not known.all(1).any()
+    given = known[known.any(1)]
+    assert abs(len(given) / 4000 - 0.6) < 0.05
+    kinds = {"".join(str(int(k)) for k in row) for row in given.tolist()}
+    assert kinds == {f"{n:04b}" for n in range(1, 15)}, "any set of frames can be known"
+    prefix, suffix = (given[:, 0] & ~given[:, 3]).float().mean(), (~given[:, 0] & given[:, 3]).float().mean()
+    assert prefix > 0.25 and suffix > 0.25 and (given[:, 0] & given[:, 3]).float().mean() > 0.2
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_short_clips_always_have_a_frame_to_make(frames):
+    known = draw_known(500, frames, 1.0, torch.Generator().manual_seed(0))
+    assert not known.all(1).any() and known.any().item() == (frames > 1)
+
+
+def test_history_is_noised_as_told_and_does_not_count():
+    z_0, eps, known = torch.zeros(2, 3, 4, 2, 2), torch.ones(2, 3, 4, 2, 2), torch.zeros(2, 4).bool()
+    known[:, :2] = True
+    seen = []
+
+    def denoiser(z_t, t):
+        seen.append((z_t, t))
+        prediction = torch.ones_like(z_t)
+        prediction[:, :, :2] = 100  # a wrong answer where frames are given
+        return prediction
+
+    history = torch.tensor([[0.0], [0.1]])
+    loss = diffusion_loss(
+        denoiser, SCHEDULES["linear"](), "eps", z_0, torch.full((2, 4), 0.7), eps, known, history
+    )
+    (z_t, t), *_ = seen
+    torch.testing.assert_close(t, torch.tensor([[0.0, 0.0, 0.7, 0.7], [0.1, 0.1, 0.7, 0.7]]))
+    torch.testing.assert_close(z_t[:, 0, :, 0, 0], t)
+    assert loss == 0

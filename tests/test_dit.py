@@ -51,8 +51,35 @@ def test_every_input_matters():
     base = model(z, t, text, mask)
     assert changed(base, model(z, t * 0.5, text, mask))
     assert changed(base, model(z, t, text.roll(1, 0), mask))
-    actions = torch.tensor([[0, 1, 2], [4, 0, 0]])
+    torch.testing.assert_close(base, model(z, t, text, mask, torch.zeros(2, 8, dtype=torch.long)))
+    actions = torch.tensor([[0, 1, 2, 0], [4, 0, 0, 0]]).repeat(1, 2)  # (B, T - 1) for K = 3, two a chunk
     assert changed(base, model(z, t, text, mask, actions))
+
+
+def test_an_action_reaches_the_frame_that_it_leads_to():
+    model = woken()
+    for block in model.blocks:
+        block.attention.out.weight.data.zero_()
+    z, t, text, mask = inputs()
+    actions = torch.ones(2, 8, dtype=torch.long)
+    base = model(z, t, text, mask, actions)
+    for i in range(8):  # frame i + 1 of the video is in latent frame 1 + i // 4
+        other = actions.clone()
+        other[:, i] = 3
+        moved = (base - model(z, t, text, mask, other)).abs().amax((0, 1, 3, 4)) > 1e-4
+        assert moved.tolist() == [k == 1 + i // 4 for k in range(3)]
+    swapped = actions.clone()
+    swapped[:, 0], actions[:, 1] = 2, 2  # the same actions in another order
+    assert changed(model(z, t, text, mask, swapped), model(z, t, text, mask, actions))
+
+
+def test_size_and_length_are_told():
+    model = woken()
+    for block in model.blocks:
+        block.attention.out.weight.data.zero_()  # so that a token knows of the others by what it is told
+    z, t, text, mask = inputs((3, 4, 6))
+    longer = torch.cat([z, z[:, :, -1:]], 2), torch.cat([t, t[:, -1:]], 1)
+    assert changed(model(z, t, text, mask), model(*longer, text, mask)[:, :, :3])
 
 
 def test_noise_time_of_one_frame_reaches_that_frame():

@@ -32,13 +32,13 @@ class Net(nn.Module):
         return self.leave(self.blocks(self.enter(x.to(self.enter.weight.dtype)))).float()
 
 
-def loss(forward, generator):
+def loss(forward, batch, generator):
     x = torch.randn(8, 3, generator=generator)
     return (forward(x) - x[:, :2].sin()).pow(2).mean()
 
 
-def run(out, config=CONFIG, loss=loss, **options):
-    return fit(Net(), loss, config, out, quiet=True, **options)
+def run(out, config=CONFIG, loss=loss, data=range(10**6), **options):
+    return fit(Net(), loss, data, config, out, quiet=True, **options)
 
 
 def state(out):
@@ -59,11 +59,11 @@ def stopping_at(step):
     """The loss, until a step at which the process dies."""
     calls = []
 
-    def dying(forward, generator):
+    def dying(forward, batch, generator):
         calls.append(1)
         if len(calls) > step:
             raise Stop
-        return loss(forward, generator)
+        return loss(forward, batch, generator)
 
     return dying
 
@@ -92,7 +92,7 @@ def test_resume_equals_uninterrupted_bit_for_bit(tmp_path, died_at):
     assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
     metrics = [
         [
-            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            {k: v for k, v in json.loads(line).items() if k not in ("seconds", "waited")}
             for line in path.read_text().splitlines()
         ]
         for path in (tmp_path / "whole" / "metrics.jsonl", tmp_path / "cut" / "metrics.jsonl")
@@ -105,10 +105,10 @@ SCRIPT = """
     from pathlib import Path
     sys.path.insert(0, {tests!r})
     import test_fit
-    def slow(forward, generator):
+    def slow(forward, batch, generator):
         time.sleep(0.05)
         print("step", flush=True)
-        return test_fit.loss(forward, generator)
+        return test_fit.loss(forward, batch, generator)
     test_fit.run(Path(sys.argv[1]), loss=slow, resume=True)
 """
 
@@ -184,9 +184,9 @@ def test_a_second_signal_during_the_save_keeps_the_last_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_what_is_not_finite_stops_before_the_update(tmp_path, poison):
-    def poisoned(forward, generator, calls=[]):  # noqa: B006 (the list counts the calls)
+    def poisoned(forward, batch, generator, calls=[]):  # noqa: B006 (the list counts the calls)
         calls.append(1)
-        value = loss(forward, generator)
+        value = loss(forward, batch, generator)
         if len(calls) != 7:
             return value
         return value * float("nan") if poison == "loss" else value + (value - value.detach()).abs().sqrt()
@@ -194,6 +194,34 @@ def test_what_is_not_finite_stops_before_the_update(tmp_path, poison):
     with pytest.raises(UserError, match=r"not finite at step 6 .*seed 5.*step-0000004"):
         run(tmp_path, loss=poisoned, seed=5)
     assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] == 4
+
+
+def test_batches_come_in_order_and_resume_where_they_stopped(tmp_path):
+    seen = []
+
+    def noting(forward, batch, generator):
+        seen.append(batch)
+        if len(seen) == 7:
+            raise Stop
+        return loss(forward, batch, generator)
+
+    data = range(100, 200)
+    with pytest.raises(Stop):
+        run(tmp_path, loss=noting, data=data)
+    run(tmp_path, loss=noting, data=data, resume=True)
+    assert seen == [*range(100, 107), *range(104, 112)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_change_nothing_but_the_time(tmp_path, workers):
+    def follow(forward, batch, generator):
+        return (forward(batch) - batch[:, :2].sin()).pow(2).mean()
+
+    data = [torch.randn(8, 3, generator=torch.Generator().manual_seed(i)) for i in range(12)]
+    run(tmp_path / "one", loss=follow, data=data)
+    run(tmp_path / "two", dataclasses.replace(CONFIG, workers=workers), loss=follow, data=data)
+    assert same(state(tmp_path / "one"), state(tmp_path / "two"))
+    assert '"waited"' in (tmp_path / "two" / "metrics.jsonl").read_text()
 
 
 def test_an_earlier_run_is_never_overwritten(tmp_path):

@@ -5,16 +5,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"config", "layers", "patches", "muon"},
+    {"config", "layers", "patches", "muon", "parallel"},
     {"checkpoint", "diffusion", "vae", "text", "dit"},
     {"samplers", "video", "data"},
     {"viz", "pipeline"},
     {"fit", "evaluate"},
+    {"report"},
     {"train"},
+    {"bench"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORLD_READERS = {"data", "evaluate", "__main__"}
+WORLD_READERS = {"data", "evaluate", "report", "__main__"}
 
 
 def imports(path):

@@ -8,9 +8,9 @@ from data_gen import make_batch
 from mini_sora import MiniSora
 from mini_sora.checkpoint import load
 from mini_sora.config import UserError
-from mini_sora.data import Clips, encode_all, to_pixels, to_uint8
+from mini_sora.data import to_pixels, to_uint8
 from mini_sora.diffusion import Linear, diffusion_loss
-from mini_sora.evaluate import evaluate, interval, scores, table
+from mini_sora.evaluate import interval, scores
 from mini_sora.fit import FitConfig, fit
 from mini_sora.pipeline import SamplerConfig, Sora
 from mini_sora.train import PRESETS
@@ -23,24 +23,6 @@ def test_pixels_and_back_are_exact():
     x = to_pixels(video)
     assert x.shape == (2, 3, 5, 24, 32) and x.min() >= -1 and x.max() <= 1
     assert np.array_equal(to_uint8(x), video)
-
-
-def test_drawn_clips_are_stretches_of_real_ones():
-    clips = Clips.make("shapes-simple", 6, (24, 24), 17)
-    x = to_uint8(clips.draw(4, 5, torch.Generator().manual_seed(0)))
-    assert x.shape == (4, 5, 24, 24, 3)
-    stretches = {clip[i : i + 5].tobytes() for clip in clips.video for i in range(13)}
-    assert all(part.tobytes() in stretches for part in x)
-
-
-def test_latents_of_many_are_those_of_each(smoke):
-    clips = Clips.make("shapes-simple", 5, (32, 32), 17)
-    many = encode_all(smoke.vae, clips.video, batch=2)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            many[3:4], smoke.vae.encode(to_pixels(clips.video[3:4])), atol=1e-4, rtol=1e-4
-        )
-    assert many.shape[1:] == smoke.config.latent_shape((32, 32), 17)
 
 
 @pytest.mark.parametrize("size, frames", [((32, 32), 17), ((24, 40), 1), ((40, 24), 9)])
@@ -153,7 +135,7 @@ def test_overfits_one_batch(tmp_path):
     z_0 = torch.randn(2, config.vae.channels, 2, 4, 4)
     tokens, mask = torch.tensor([[1, 2], [3, 4]]), torch.ones(2, 2, dtype=torch.bool)
 
-    def loss(forward, generator):
+    def loss(forward, batch, generator):
         rows = torch.randint(2, (16,), generator=generator)
         t = torch.rand(16, 1, generator=generator).expand(16, 2)
         eps = torch.randn(16, *z_0.shape[1:], generator=generator)
@@ -161,23 +143,12 @@ def test_overfits_one_batch(tmp_path):
             lambda z, t: forward(z, t, tokens[rows], mask[rows]), Linear(), "v", z_0[rows], t, eps
         )
 
-    fit(model, loss, FitConfig(steps=250, warmup=10, precision="float32"), tmp_path, quiet=True)
+    fit(model, loss, range(250), FitConfig(steps=250, warmup=10, precision="float32"), tmp_path, quiet=True)
     from mini_sora.samplers import draw_noise, sample
 
     noise = draw_noise(z_0.shape[1:], [torch.Generator().manual_seed(i) for i in range(2)])
     out = sample(lambda z, t: model(z, t, tokens, mask), Linear(), "v", noise, "euler", steps=20)
     assert (out - z_0).pow(2).mean() < 0.1
-
-
-def test_evaluation_has_ceiling_and_truth_and_repeats(smoke):
-    report, examples = evaluate(smoke, count=6)
-    assert report["truth"]["all"] == 1.0 and len(examples) == 6
-    assert {"all", "count", "color", "shape", "steady", "interval"} <= set(report["ceiling"])
-    again, _ = evaluate(smoke, count=6)
-    assert {k: v for k, v in again.items() if k != "seconds_per_clip"} == {
-        k: v for k, v in report.items() if k != "seconds_per_clip"
-    }
-    assert "95% interval" in table(report)
 
 
 def test_scores_and_intervals():

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from mini_sora.vae import VAE, VAEConfig, fold, unfold, vae_loss
+from mini_sora.vae import VAE, VAEConfig, from_chunks, to_chunks, vae_loss
 
-CONFIG = VAEConfig(channels=3, encoder_width=8, decoder_width=12)
+CONFIG = VAEConfig(channels=3, frame_width=8, width=12)
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +19,25 @@ def clip(frames=9, seed=0):
     return torch.rand(2, 3, frames, 16, 24, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def test_fold_and_back():
+def test_chunks_and_back():
     x = clip(13)
-    assert fold(x, 4, 4).shape == (2, 4, 192, 4, 6)
-    assert torch.equal(unfold(fold(x, 4, 4), 4, 4), x)
-    assert torch.equal(unfold(fold(x, 1, 8), 1, 8), x)
+    assert to_chunks(x, 4).shape == (2 * 4, 4, 3, 16, 24)
+    assert torch.equal(from_chunks(to_chunks(x, 4), 2), x)
+    assert torch.equal(from_chunks(to_chunks(x, 1), 2), x)
 
 
-def test_a_cell_holds_its_own_pixels():
-    cell = fold(clip(), 4, 4)[1, 2, :, 3, 5]
-    assert torch.equal(cell, clip()[1, :, 5:9, 12:16, 20:24].flatten())
+def test_a_chunk_holds_its_own_frames():
+    chunks = to_chunks(clip(), 4)  # of each clip: frame 0 four times, 1 to 4, 5 to 8
+    assert torch.equal(chunks[5], clip()[1, :, 5:9].transpose(0, 1))
+    assert torch.equal(chunks[3], clip()[1, :, :1].transpose(0, 1).expand(4, -1, -1, -1))
+
+
+@pytest.mark.parametrize("time_stride, space_stride", [(1, 4), (2, 8), (4, 2)])
+def test_strides_are_settings(time_stride, space_stride):
+    vae = VAE(VAEConfig(3, 8, 1, 12, 1, time_stride, space_stride))
+    z = vae.encode(clip(9))
+    assert z.shape == (2, 3, 1 + 8 // time_stride, 16 // space_stride, 24 // space_stride)
+    assert vae.decode(z).shape == (2, 3, 9, 16, 24)
 
 
 @pytest.mark.parametrize("frames, latents", [(1, 1), (5, 2), (17, 5)])
@@ -68,7 +77,7 @@ def test_decoder_never_looks_ahead(vae):
 
 def test_measured_latents_have_unit_variance(vae):
     x = clip(17)
-    vae.measure_latents(x)
+    vae.measure_latents([x[:1], x[1:]])
     z = vae.encode(x)
     torch.testing.assert_close(z.mean((0, 2, 3, 4)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(z.std((0, 2, 3, 4)), torch.ones(3))

@@ -1,0 +1,150 @@
+"""How fast it is here: tables of training and sampling speed, with and without each means to it.
+
+All figures of a table are from one run, medians, and stand beside a ratio: machines are noisy.
+"""
+
+import copy
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from .fit import fit
+from .pipeline import MiniSora, Sora
+from .text import Tokenizer
+from .train import dit_objective, stream
+from .vae import VAE
+
+PROMPT = "a red circle moves left and a small blue square moves up slowly"
+
+
+def untrained(config, device="cpu"):
+    """A model of a preset's shape, which is as fast as a trained one."""
+    torch.manual_seed(0)
+    vae, sora = VAE(config.model.vae), Sora(config.model)
+    for p in sora.parameters():
+        p.data += 0.02 * torch.randn_like(p)
+    return MiniSora(config.model, vae.to(device), sora.to(device), Tokenizer([]))
+
+
+def median_seconds(run, times=5):
+    """The median time of a call, in seconds, after one that does not count."""
+    seconds = []
+    for i in range(times + 1):
+        began = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds += [time.perf_counter() - began] if i else []
+    return statistics.median(seconds)
+
+
+def modules(config, device="cpu"):
+    """Forward and backward of each module at the preset's own size and batch, in float32 and bfloat16:
+    [(name, seconds, seconds)]."""
+    sora, batch = untrained(config, device), config.dit.fit.batch
+    c, k, h, w = config.model.latent_shape(config.model.size, config.model.frames)
+    x = torch.rand(8, 3, config.model.frames, *config.model.size, device=device)
+    z, t = torch.randn(batch, c, k, h, w, device=device), torch.rand(batch, k, device=device)
+    tokens = torch.randint(256, (batch, 40), device=device)
+    mask = torch.ones(batch, 40, dtype=torch.bool, device=device)
+    text = torch.randn(batch, 40, config.model.text.width, device=device)
+    calls = {
+        "VAE encoder, 8 clips": (sora.vae, lambda m, kind: m.posterior(x)[0]),
+        "VAE decoder, 8 clips": (sora.vae, lambda m, kind: m.decode_raw(z[:8])),
+        f"text encoder, {batch} prompts": (sora.sora.text, lambda m, kind: m(tokens, mask)),
+        f"DiT, {batch} clips": (sora.sora.dit, lambda m, kind: m(z, t, text.to(kind), mask)),
+    }
+    rows = []
+    for name, (module, call) in calls.items():
+        seconds = []
+        for kind in (torch.float32, torch.bfloat16):
+            cast = copy.deepcopy(module).to(kind)
+            seconds.append(
+                median_seconds(lambda m=cast, kind=kind, call=call: call(m, kind).sum().backward())
+            )
+        rows.append((name, *seconds))
+    return rows
+
+
+def training(config, steps=10, device="cpu"):
+    """Whole steps of the DiT's training: [(what is changed, tokens a second, share of time waited for
+    data)]; the first row changes nothing."""
+    base = replace(config.dit.fit, steps=steps, warmup=1, save_every=10**6, preview_every=10**6)
+    changes = {
+        "as the preset has it": base,
+        "float32": replace(base, precision="float32"),
+        "AdamW alone": replace(base, muon_rate=0.0),
+        "torch.compile": replace(base, compile=True),
+        "batches made by one worker": replace(base, workers=1),
+        "batches made by two workers": replace(base, workers=2),
+    }
+    plain = replace(config.data, sides=(min(config.model.size),), frames=(config.model.frames,), wide=False)
+    config = replace(config, data=replace(plain, long_prompts=0.0))
+    grid = config.model.latent_shape(config.model.size, config.model.frames)[1:]
+    tokens = config.dit.fit.batch * grid[0] * grid[1] * grid[2] // torch.Size(config.model.dit.patch).numel()
+    rows = []
+    for name, how in changes.items():
+        sora = untrained(config, device)
+
+        def encode(shots, sora=sora):
+            return shots._replace(clips=sora.encode(shots.clips))
+
+        loss = dit_objective(config, sora.tokenizer, device, encode)
+        with tempfile.TemporaryDirectory() as out:
+            fit(sora.sora, loss, stream(config, how.batch), how, out, quiet=True)
+            lines = (Path(out) / "metrics.jsonl").read_text().splitlines()
+        rest = [json.loads(line) for line in lines][min(3, steps - 1) :]
+        seconds = statistics.median(row["seconds"] for row in rest)
+        waited = sum(row["waited"] for row in rest) / sum(row["seconds"] for row in rest)
+        rows.append((name, tokens / seconds, waited))
+    return rows
+
+
+def optimizers(config, device="cpu"):
+    """One step of AdamW over all weights, fused, grouped and plain: [(name, seconds)]."""
+    network, rows = untrained(config, device).sora, []
+    for p in network.parameters():
+        p.grad = torch.randn_like(p)
+    for name in ("fused", "foreach", "plain"):
+        how = {"fused": name == "fused", "foreach": name == "foreach"}
+        step = torch.optim.AdamW(network.parameters(), lr=1e-4, **how).step
+        rows.append((f"AdamW, {name}", median_seconds(step)))
+    return rows
+
+
+def sampling(sora):
+    """Seconds a clip, one alone and in a batch: [(name, alone, of 16)]."""
+    rows = []
+    for kind in (torch.float32, torch.bfloat16):
+        cast = MiniSora(sora.config, copy.deepcopy(sora.vae), copy.deepcopy(sora.sora), sora.tokenizer)
+        cast.sora.to(kind)
+        for steps in (sora.config.sampling.steps, 8):
+            alone = median_seconds(lambda s=cast, n=steps: s.generate(PROMPT, steps=n))
+            many = median_seconds(lambda s=cast, n=steps: s.generate([PROMPT] * 16, steps=n), 3) / 16
+            rows.append((f"{steps} steps, {str(kind).removeprefix('torch.')}", alone, many))
+    return rows
+
+
+def report(config, device="cpu"):
+    """All tables, as text for a terminal, a line at a time."""
+    yield f"{'forward and backward':32}{'float32':>10}{'bfloat16':>10}{'ratio':>8}"
+    for name, full, half in modules(config, device):
+        yield f"{name:32}{full:9.3f}s{half:9.3f}s{full / half:8.2f}"
+    yield f"\n{'training the DiT':32}{'tokens/s':>10}{'ratio':>8}{'waits for data':>16}"
+    base = None
+    for name, speed, waited in training(config, device=device):
+        base = base or speed
+        yield f"{name:32}{speed:10.0f}{speed / base:8.2f}{waited:16.1%}"
+    yield f"\n{'one optimizer step':32}{'seconds':>10}{'ratio':>8}"
+    base = None
+    for name, seconds in optimizers(config, device):
+        base = base or seconds
+        yield f"{name:32}{seconds:9.4f}s{seconds / base:8.2f}"
+    yield f"\n{'sampling, seconds a clip':32}{'alone':>10}{'of 16':>10}"
+    for name, alone, many in sampling(untrained(config, device)):
+        yield f"{name:32}{alone:9.3f}s{many:9.3f}s"

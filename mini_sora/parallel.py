@@ -1,0 +1,43 @@
+"""Several processes that train one model (torchrun): each takes its own batches, gradients are averaged."""
+
+import os
+
+import torch
+from torch import distributed
+
+
+def begin(device):
+    """Join the other processes, if torchrun started several; returns this one's device."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return device
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if cuda else "gloo")
+    return device
+
+
+def place():
+    """(which process this is, how many there are): (0, 1) where there is one."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def wait():
+    """Wait until all processes have come here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+@torch.no_grad()
+def average(tensors):
+    """Replace each tensor by its mean over all processes, in place, in one exchange."""
+    if distributed.is_initialized():
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(flat)
+        flat /= distributed.get_world_size()
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from data_gen import make_clip
+from data_gen.board import ACTIONS
+from mini_sora.config import UserError
+from mini_sora.data import DataConfig, Stored, Stream, action_numbers, area
+
+EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
+AREA = 6 * area(17, (32, 32))
+
+
+def same(a, b):
+    return torch.equal(a.clips, b.clips) and a.prompts == b.prompts and torch.equal(a.actions, b.actions)
+
+
+def test_a_batch_depends_on_its_number_and_the_seed_alone():
+    one, again, other = (Stream(EVERY, ("shapes", "play"), AREA, seed) for seed in (3, 3, 4))
+    batches = [one[i] for i in range(6)]
+    assert all(same(again[i], batches[i]) for i in reversed(range(6)))
+    assert not any(same(other[i], batches[i]) for i in range(6))
+
+
+def test_batches_share_no_clip():
+    stream = Stream(DataConfig(sides=(24,), frames=(5,)), ("shapes",), 8 * area(5, (24, 24)), 0)
+    clips = [clip.numpy().tobytes() for i in range(4) for clip in stream[i].clips]
+    assert len(set(clips)) == len(clips) == 32
+
+
+def test_every_grid_is_drawn_and_none_is_cropped():
+    generator = torch.Generator().manual_seed(0)
+    grids = {EVERY.draw_grid(generator) for _ in range(600)}
+    sizes = {(24, 24), (24, 32), (24, 40), (32, 24), (40, 24)}
+    sizes |= {(32, 32), (32, 40), (32, 48), (32, 56), (40, 32), (48, 32), (56, 32)}
+    assert grids == {(frames, size) for frames in (1, 5, 17) for size in sizes}
+
+
+def test_batches_of_all_grids_cost_about_the_same():
+    stream = Stream(replace(EVERY, most=20), ("shapes",), AREA, 0)
+    counts = set()
+    for i in range(12):
+        count, frames, *size, _ = stream[i].clips.shape
+        one = area(frames, size)
+        assert abs(count * one - AREA) <= one / 2 or (count == 20 and 20 * one < AREA)
+        counts.add(count)
+    assert max(counts) == 20 and min(counts) < 10
+    assert area(1, (24, 40)) * 5 == area(17, (24, 40)) == 5 * 24 * 40
+
+
+def test_actions_stand_beside_their_clips():
+    stream = Stream(DataConfig(frames=(9,)), ("play",), 4 * area(9, (32, 32)), 0)
+    shots, clip = stream[2], make_clip("play", (2 << 12) + 1, (32, 32), 9)
+    assert np.array_equal(shots.clips[1], clip.video) and shots.prompts[1] == clip.caption
+    assert shots.actions[1].tolist() == [1 + ACTIONS.index(name) for name in clip.actions]
+    assert action_numbers((), 5).tolist() == [0, 0, 0, 0]
+
+
+def test_a_stretch_is_a_part_of_a_clip():
+    config = DataConfig(frames=(17,))
+    whole, cut = (
+        Stream(config, ("play",), 5 * area(n, (32, 32)), 0, longest) for n, longest in ((17, None), (5, 5))
+    )
+    starts = set()
+    for i in range(8):
+        clips, parts = whole[i], cut[i]
+        assert parts.clips.shape[:2] == (5, 5) and parts.actions.shape == (5, 4)
+        start = next(s for s in range(13) if torch.equal(clips.clips[0, s : s + 5], parts.clips[0]))
+        assert torch.equal(clips.actions[:, start : start + 4], parts.actions)
+        starts.add(start)
+    assert len(starts) > 2
+
+
+def test_prompts_of_a_batch_are_all_short_or_all_long():
+    stream = Stream(EVERY, ("shapes",), AREA, 0)
+    kinds = set()
+    for i in range(12):
+        prompts = stream[i].prompts
+        lengths = [len(prompt.split()) for prompt in prompts]
+        assert max(lengths) < 15 or min(lengths) >= 60
+        kinds.add(min(lengths) >= 60)
+        assert all(prompt == prompt.lower() for prompt in prompts)
+    assert kinds == {True, False}
+
+
+def test_stored_batches_come_again_in_another_order():
+    stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
+    stored = Stored(stream, 5, change=lambda shots: shots.prompts[0])
+    rounds = [[stored[5 * turn + i] for i in range(5)] for turn in range(3)]
+    assert all(sorted(r) == sorted(stream[i].prompts[0] for i in range(5)) for r in rounds)
+    assert len({tuple(r) for r in rounds}) == 3 and stored[7] == rounds[1][2]
+
+
+@pytest.mark.parametrize("setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}])
+def test_impossible_grids_are_refused(setting):
+    with pytest.raises(UserError):
+        DataConfig(**setting)

@@ -1,0 +1,79 @@
+"""Two processes that train together do what one does with twice the batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from test_fit import Net
+
+from mini_sora import checkpoint
+from mini_sora.fit import FitConfig, fit
+from mini_sora.pipeline import MiniSora
+
+CONFIG = FitConfig(steps=6, warmup=2, precision="float32", save_every=6, preview_every=6)
+
+
+class Batches:
+    """Batch i: four samples, or those of two batches together."""
+
+    def __init__(self, together):
+        self.together = together
+
+    def __getitem__(self, i):
+        n = self.together
+        parts = [
+            torch.randn(4, 3, generator=torch.Generator().manual_seed(i * n + j))
+            for j in range(self.together)
+        ]
+        return torch.cat(parts)
+
+
+def loss(forward, batch, generator):
+    return (forward(batch) - batch[:, :2].sin()).pow(2).mean()
+
+
+def start(*argv):
+    """Run Python in two processes that know of one another."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *argv]
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        [str(a) for a in command],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def weights(out):
+    tensors, meta = checkpoint.load_latest(out / "checkpoints")
+    assert meta["step"] == 6
+    return tensors["model"], tensors["ema"]
+
+
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys\nfrom mini_sora import parallel\nfrom test_parallel import *\n"
+        "parallel.begin('cpu')\n"
+        "assert parallel.place()[1] == 2\n"
+        "fit(Net(), loss, Batches(1), CONFIG, sys.argv[1], quiet=True)\n"
+    )
+    start(script, tmp_path / "two")
+    fit(Net(), loss, Batches(2), CONFIG, tmp_path / "one", quiet=True)
+    for two, one in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
+        for name in one:
+            torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=0)
+    fit(Net(), loss, Batches(1), CONFIG, tmp_path / "half", quiet=True)  # which the test would notice
+    assert max((weights(tmp_path / "half")[0][n] - one[n]).abs().max() for n in one) > 1e-4
+
+
+def test_a_whole_run_on_two_processes_leaves_a_model(tmp_path):
+    out = tmp_path / "run"
+    done = start("-m", "mini_sora", "train", "--preset", "smoke", "--out", out)
+    assert done.stdout.count("verdict") == 1, "only the first process judges and prints"
+    assert MiniSora.from_pretrained(out).generate("a red circle rises", steps=2).frames.shape[0] == 17

@@ -1,0 +1,106 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from mini_sora import report
+from mini_sora.config import UserError
+from mini_sora.pipeline import MiniSora, Sora
+from mini_sora.report import Row, evaluate, fine, measure, rows_of, table, write
+from mini_sora.text import Tokenizer
+from mini_sora.train import PRESETS
+from mini_sora.vae import VAE
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """A model of the whole world that has learned nothing, but gives pictures."""
+    small = PRESETS["smoke"].model
+    dit = dataclasses.replace(small.dit, actions=5)
+    config = dataclasses.replace(small, dit=dit, families=("shapes", "bounce", "play"))
+    torch.manual_seed(0)
+    return MiniSora(config, VAE(config.vae), Sora(config), Tokenizer([]))
+
+
+def test_every_family_has_rows_and_every_size_works():
+    config = PRESETS["tiny"].model
+    rows = rows_of(config)
+    assert {row.family for row in rows} == set(config.families) and len({r.name for r in rows}) == len(rows)
+    for row in rows:
+        config.latent_shape(row.size, row.frames)
+        assert row.beside in ("", *(r.name for r in rows))
+    assert max(row.size[1] / row.size[0] for row in rows) == 1.75
+    assert {row.size for row in rows_of(PRESETS["small"].model)} >= {(64, 64), (64, 112), (112, 64), (80, 80)}
+
+
+@pytest.mark.parametrize("row", [r for r in rows_of(PRESETS["tiny"].model) if r.bodies], ids=lambda r: r.name)
+def test_clips_are_of_their_kind(row):
+    clips = row.clips(3)
+    for clip in clips:
+        assert len(clip.scene.bodies) in row.bodies and clip.video.shape == (17, 32, 32, 3)
+        if row.words:
+            assert 100 <= len(row.prompt(clip).split()) <= 135
+        else:
+            assert row.prompt(clip) == clip.caption
+    assert [clip.caption for clip in row.clips(2)] == [clip.caption for clip in clips[:2]]
+
+
+def test_evaluation_has_ceiling_and_truth_and_repeats(smoke, tmp_path):
+    found, examples = evaluate(smoke, count=6)
+    assert set(found["rows"]) == set(examples) == {"shapes-simple", "heldout"}
+    for row in found["rows"].values():
+        assert row["truth"]["all"] == 1.0 and row["clips"] == 6
+        assert {"all", "count", "color", "shape", "steady"} <= set(row["ceiling"])
+        assert row["interval"][0] <= row["model"]["all"] <= row["interval"][1]
+    again, _ = evaluate(smoke, count=6)
+    assert again["rows"] == found["rows"]
+    write(tmp_path / "r", found, examples)
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["seed"] == 0
+    assert (tmp_path / "r" / "failures" / "heldout.png").stat().st_size > 1000
+    assert "falls short" in table(found) and "heldout" in table(found)
+
+
+def test_only_some_rows(smoke):
+    assert set(evaluate(smoke, 2, only="held")[0]["rows"]) == {"heldout"}
+    with pytest.raises(UserError, match="dogs"):
+        evaluate(smoke, 2, only="dogs")
+
+
+def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
+    rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
+    monkeypatch.setattr(report, "rows_of", lambda config: rows)
+    found = evaluate(untrained, 2, steps=1)[0]["rows"]
+    assert found["32x40"]["least"] == found["square"]["model"]["all"] - 0.05
+
+
+def test_first_frames_and_actions_are_given(untrained, monkeypatch):
+    asked = []
+    sample = untrained._sample
+
+    def noting(prompts, z, sources, known=None, actions=None, **rest):
+        asked.append((known.clone(), actions))
+        return sample(prompts, z, sources, known, actions, **rest)
+
+    monkeypatch.setattr(untrained, "_sample", noting)
+    figures, made = measure(untrained, Row("first", "shapes", given=True), 3, steps=1)
+    assert asked[0][0].tolist() == [[True] + [False] * 4] * 3 and asked[0][1] is None
+    assert figures["model"]["kept"] == 1.0 and len(made) == 3
+    row = Row("play", "play")
+    figures, _ = measure(untrained, row, 3, steps=1)
+    assert asked[1][1].shape == (3, 16) and asked[1][1].min() > 0 and not asked[1][0].any()
+    assert 0 <= figures["moves"] <= 1
+
+
+def test_truth_passes_where_the_model_is_the_truth(untrained, monkeypatch):
+    """With the world itself in the model's place, every figure is perfect."""
+    monkeypatch.setattr(report, "film", lambda sora, row, clips, seed: [clip.video for clip in clips])
+    for row in (Row("s", "shapes"), Row("p", "play"), Row("b", "bounce")):
+        figures, _ = measure(untrained, row, 4)
+        assert figures["model"]["all"] == 1.0 and figures["unexplained"] == 0.0
+        assert figures.get("moves", 1.0) == 1.0 and figures["ceiling"]["all"] < 1.0
+
+
+def test_limits():
+    assert fine(0.97, ">= 0.97") and not fine(0.96, ">= 0.97")
+    assert fine(0.02, "<= 0.03") and not fine(float("nan"), ">= 0.1")

@@ -1,0 +1,43 @@
+"""The big presets take their first steps, at a batch of one."""
+
+import resource
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mini_sora.data import Shots
+from mini_sora.fit import FitConfig, fit
+from mini_sora.pipeline import Sora
+from mini_sora.text import Tokenizer
+from mini_sora.train import PRESETS, dit_objective, stream, vae_objective
+from mini_sora.vae import VAE
+
+FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+def test_first_steps(name, tmp_path, capsys):
+    config = PRESETS[name]
+    side = config.model.size[0]
+    config = replace(config, data=replace(config.data, sides=(side,), frames=(5,), wide=False))
+    data = stream(config, 1, longest=5)
+    torch.manual_seed(0)
+    vae, value = fit(
+        VAE(config.model.vae), vae_objective(config, "cpu"), data, FIRST, tmp_path / "v", quiet=True
+    )
+    assert value > 0
+    vae.measure_latents([torch.rand(2, 3, 5, side, side)])
+    network, tokenizer = Sora(config.model), Tokenizer([])
+
+    def encode(shots):
+        assert shots.clips.shape == (1, 5, side, side, 3)
+        return Shots(vae.encode(torch.rand(1, 3, 5, side, side)).detach(), shots.prompts, shots.actions)
+
+    loss = dit_objective(config, tokenizer, "cpu", encode)
+    network, value = fit(network, loss, stream(config, 1), FIRST, tmp_path / "d", quiet=True)
+    assert 0.1 < value < 10
+    count = sum(p.numel() for p in network.parameters()) / 1e6
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    with capsys.disabled():
+        print(f"\n{name}: {count:.1f}M parameters, first steps at batch 1 within {memory:.1f} GB")
