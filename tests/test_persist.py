@@ -1,10 +1,9 @@
-"""data_gen.persist: what comes from nowhere or vanishes, and whether actions lead where they should."""
+"""data_gen.persist: what comes from nowhere or vanishes, on truth, rough truth and planted faults."""
 
 import numpy as np
 import pytest
 
-from data_gen import WorldError, apparitions, displacements, make_batch, make_clip
-from data_gen.board import BACK, outcomes, replay
+from data_gen import WorldError, apparitions, make_batch, make_clip
 from data_gen.faults import FAULTS, plant
 from data_gen.gallery import SHOWN
 from data_gen.render import Sprite, draw
@@ -91,13 +90,19 @@ def test_planted_faults_are_told(family, fault):
     assert sum(bool(apparitions(video)) for video, _ in planted) >= 11
 
 
-def test_solids_that_vanish_or_appear_are_told():
+def test_solids_that_vanish_are_told_and_those_that_stand_are_not():
     found = []
     for seed in range(8):
         clip = make_clip("camera", seed, split="test")
         planted = plant("vanished", clip, np.random.default_rng(seed))
         found += [apparitions(planted[0])] if planted else []
     assert len(found) > 2 and all("vanishes" in told[0] for told in found)
+    assert apparitions(make_clip("camera", 16, split="test").video) == ()  # shaded as no flat body is
+
+
+def test_a_short_clip_may_show_as_much_in_longer_steps():
+    for seed in (4, 17, 27):
+        assert apparitions(make_clip("shapes", seed, frames=5, split="test").video) == ()
 
 
 def test_a_picture_has_nothing_to_tell_and_no_video_is_refused():
@@ -105,37 +110,3 @@ def test_a_picture_has_nothing_to_tell_and_no_video_is_refused():
     assert apparitions(np.full((5, 32, 32, 3), 20, np.uint8)) == ()
     with pytest.raises(WorldError, match="a video"):
         apparitions(np.zeros((3, 8, 8, 3)))
-
-
-PLAYS = [make_clip("play", seed, split="test") for seed in range(5)]
-
-
-def test_actions_lead_where_they_do():
-    for i, clip in enumerate(PLAYS):
-        for video in (clip.video, blurred(clip.video, np.random.default_rng(i))):
-            right = displacements(video, clip.actions)
-            assert right.shape == (16,) and right.dtype == bool and right.all()
-
-
-@pytest.mark.parametrize("wrong", [lambda way: BACK.get(way, way), lambda way: "stay"])
-def test_other_actions_are_wrong_where_they_lead_elsewhere(wrong):
-    count = 0
-    for clip in PLAYS:
-        board, states, _ = replay(clip.scene)
-        actions = [wrong(way) for way in clip.actions]
-        right = displacements(clip.video, actions)
-        for t, way in enumerate(actions):
-            state = tuple(map(tuple, states[t].tolist()))
-            ends = [s[0] for s, (_, by) in outcomes(board, state, 1).items() if way in by]
-            if min(np.abs(np.subtract(end, states[t + 1, 0])).max() for end in ends) > 2:
-                count += 1
-                assert not right[t]
-    assert count > 20
-
-
-def test_one_mistake_is_one_mistake():
-    video = PLAYS[0].video.copy()
-    video[6] = np.median(PLAYS[0].video, (0, 1, 2)).astype(np.uint8)  # a frame without anything
-    right = displacements(video, PLAYS[0].actions)
-    assert np.flatnonzero(~right).tolist() == [5, 6]
-    assert not displacements(np.full((5, 32, 32, 3), 20, np.uint8), ("up",) * 4).any()
