@@ -20,7 +20,7 @@ FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
 def test_first_steps(name, tmp_path, capsys):
     config = PRESETS[name]
     side = config.model.size[0]
-    config = replace(config, data=replace(config.data, sides=(side,), frames=(5,), wide=False))
+    config = replace(config, data=replace(config.data, sides=(side,), frames=(5,), wide=False, most=1))
     data = stream(config, 1, longest=5)
     torch.manual_seed(0)
     vae, value = fit(
