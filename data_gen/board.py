@@ -14,7 +14,7 @@ from math import floor, pi, sqrt
 import numpy as np
 
 from .grammar import pick
-from .observe import dilate
+from .observe import patches
 from .scene import WorldError, window_of
 
 UNITS = 32  # in a short side
@@ -23,6 +23,8 @@ WAYS = {"stay": (0, 0), "left": (-1, 0), "right": (1, 0), "up": (0, -1), "down":
 ACTIONS = tuple(WAYS)
 BACK = {"left": "right", "right": "left", "up": "down", "down": "up"}
 AGENT = 3  # half of the agent's width, units
+HALVES = {"small": 3, "large": 4}  # of a box's width, units
+LARGE = 0.123  # radius of a box that is larger than small, short sides
 WALL = 3  # thickness of a wall, units
 LENGTHS = (8, 14)  # of walls, units
 SIDE = 2 / sqrt(pi)  # a square's radius, in halves of its side
@@ -230,22 +232,15 @@ def set_up(view, places, halves):
     return Board(cells, origin, halves, (False,) * len(halves), _seen_walls(view, origin)), state
 
 
-def _patches(share):
-    """The connected parts of what is more than zero in a picture (H, W): a mask each."""
-    left = share > 0
-    while left.any():
-        patch = np.zeros_like(left)
-        patch[np.unravel_index(left.argmax(), left.shape)] = True
-        while (grown := dilate(patch) & left).sum() > patch.sum():
-            patch = grown
-        left &= ~patch
-        yield patch
+def box_size(track):
+    """Whether the box of a track of one frame is small or large."""
+    return "large" if track.radius[0] > LARGE else "small"
 
 
 def in_one_piece(track):
     """A track of one frame without the specks that noise makes elsewhere."""
     (alpha,), size = track.alpha, track.alpha.shape[1:]
-    alpha = alpha * max(_patches(alpha), key=lambda patch: alpha[patch].sum())
+    alpha = alpha * max(patches(alpha > 0), key=lambda patch: alpha[patch].sum())
     place = np.array([alpha.sum(0) @ (np.arange(size[1]) + 0.5), alpha.sum(1) @ (np.arange(size[0]) + 0.5)])
     place, radius = place / alpha.sum() / min(size), np.sqrt(alpha.sum() / pi) / min(size)
     return replace(track, alpha=alpha[None], position=place[None], radius=radius[None])
@@ -257,7 +252,7 @@ def _seen_walls(view, origin):
     if "grey" not in view.tracks:
         return ()
     grey, walls, unit = view.tracks["grey"].alpha[0], [], min(view.labels.shape[1:]) / UNITS
-    for patch in _patches(grey):
+    for patch in patches(grey > 0):
         rows, columns = np.nonzero(patch)
         share, wide = grey[patch], np.ptp(columns) > np.ptp(rows)
         long = share.sum() / unit**2 / WALL

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from .board import AGENT, UNITS, in_one_piece, in_sides, outcomes, set_up
+from .board import AGENT, HALVES, UNITS, box_size, in_one_piece, in_sides, outcomes, set_up
 from .observe import misfits, observe
 from .scene import SHAPES
 
-HALVES = {False: 3, True: 4}  # of a box's width, by whether it is large, units
-LARGE = 0.123  # radius of a box that is larger than small, short sides
 OFF = 1.5  # largest error of a place: half of the agent's step, units
 
 
@@ -18,7 +16,7 @@ def _look(frame):
         if color != "grey":
             track = in_one_piece(track)
             round_ = SHAPES[misfits(track, np.array([0]))[:, 0, 0].argmin()] == "circle"
-            bodies[color] = track.position[0], round_, HALVES[bool(track.radius[0] > LARGE)]
+            bodies[color] = track.position[0], round_, HALVES[box_size(track)]
     return bodies
 
 

@@ -107,6 +107,18 @@ def dilate(mask, by=1):
     return mask
 
 
+def patches(mask):
+    """The connected parts of a mask (H, W), diagonals included: a mask each."""
+    left = mask.copy()
+    while left.any():
+        patch = np.zeros_like(left)
+        patch[np.unravel_index(left.argmax(), left.shape)] = True
+        while (grown := dilate(patch) & left).sum() > patch.sum():
+            patch = grown
+        left &= ~patch
+        yield patch
+
+
 def _label(pixels, flat):
     """The colour of each pixel: the ink whose mix with the ground is nearest, where it is most of it."""
     difference = pixels - flat

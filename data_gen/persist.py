@@ -10,7 +10,7 @@ from math import pi
 
 import numpy as np
 
-from .observe import SMALLEST, dilate, fit_ground, observe
+from .observe import SMALLEST, dilate, fit_ground, observe, patches
 from .scene import PALETTE
 from .solids import AMBIENT, LIGHT
 
@@ -75,18 +75,6 @@ def _spread(mask, most):
     return far
 
 
-def _blobs(mask):
-    """The connected parts of a mask (H, W), a mask each."""
-    left = mask.copy()
-    while left.any():
-        blob = np.zeros_like(left)
-        blob[np.unravel_index(left.argmax(), left.shape)] = True
-        while (grown := dilate(blob) & left).sum() > blob.sum():
-            blob = grown
-        left &= ~blob
-        yield blob
-
-
 def _unhidden(lone, veil, step):
     """How many of the pixels `lone` no shift of them all by up to `step` pixels brings under the veil, both
     (H, W); all beyond the edge is veil."""
@@ -109,7 +97,7 @@ def _comings(film, allowed, least, near):
     far = _spread(film.source, int(allowed.max()) + 1)[:-1]
     lone, found = film.mine[1:] & (far > allowed[:, None, None]), np.zeros(len(allowed), bool)
     for t in np.flatnonzero(lone.sum((1, 2)) > least):
-        parts = [lone[t] & blob for blob in _blobs(film.mine[t + 1])]
+        parts = [lone[t] & blob for blob in patches(film.mine[t + 1])]
         found[t] = any(part.sum() > least < _unhidden(part, veil[t], allowed[t]) for part in parts)
     return found
 
@@ -133,9 +121,9 @@ def _doubled(film, scale):
     What lies between two parts of a body, and hides it, joins them.
     """
     area, body = film.mine.sum((1, 2)), MOST * WORTH * scale**2
-    one = area[0] if len([b for b in _blobs(film.mine[0]) if b.sum() > body]) == 1 else np.inf
+    one = area[0] if len([b for b in patches(film.mine[0]) if b.sum() > body]) == 1 else np.inf
     for t in np.flatnonzero(area > TWICE * one):
-        parts = _blobs(film.mine[t] | dilate(film.veil[t]))
+        parts = patches(film.mine[t] | dilate(film.veil[t]))
         if sum((part & film.mine[t]).sum() > body for part in parts) > 1:
             return int(t)
     return None

@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from data_gen import WorldError
 
-from . import bench, checkpoint
+from . import bench, checkpoint, sweep
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
 from .evaluate import judge, sheet, verdict
 from .fit import compute_dtype
 from .pipeline import WEIGHTS, MiniSora, check_device, warn_unknown
+from .presets import PRESETS
 from .report import evaluate, table, write
-from .train import PRESETS, train
+from .train import train
 from .video import check_output, check_writable
 
 
@@ -117,6 +118,11 @@ def build_parser():
     sub.add_argument("--preset", default="tiny", help=f"whose shape: {', '.join(PRESETS)} (tiny)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 
+    sub = command("sweep", "train and judge every choice that quick is made of", "sweep -o runs/sweep")
+    sub.add_argument("--seeds", type=_whole, default=3, help="runs of each variant (3)")
+    sub.add_argument("--count", type=_whole, default=256, help="clips to judge for each run (256)")
+    sub.add_argument("-o", "--output", required=True, help="a directory; what is there is not done again")
+
     command("doctor", "show versions, device, precision, weights and write access", "doctor")
     return parser, made
 
@@ -214,6 +220,14 @@ def run_bench(args):
         print(line, flush=True)
 
 
+def run_sweep(args):
+    require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
+    require(1 <= args.seeds <= 1000, f"--seeds is {args.seeds}; it must be from 1 to 1000")
+    with checkpoint.locked(args.output):
+        results = sweep.sweep(args.output, args.seeds, args.count)
+    print(f"\n{sweep.table(results)}")
+
+
 def run_doctor(args):
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     rows = {
@@ -256,13 +270,14 @@ def main(argv=None):
         "train": run_train,
         "evaluate": run_evaluate,
         "bench": run_bench,
+        "sweep": run_sweep,
         "doctor": run_doctor,
     }
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a prompt may hold what no terminal shows
     try:
         args = parser.parse_args(argv)
-        if args.command != "doctor":
+        if "device" in args:
             check_device(args.device)
         commands[args.command](args)
     except KeyboardInterrupt:

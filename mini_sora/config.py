@@ -29,7 +29,7 @@ def check_numbers(config, low=0, high=1e9, **limits):
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, int | float):
+            if isinstance(number, int | float) and not isinstance(number, bool):
                 least, most = limits.get(field.name, (low, high))
                 fine = least <= number <= most  # which not-a-number never is
                 require(fine, f"{field.name} is {number}; it must be a number from {least:g} to {most:g}")
@@ -57,8 +57,8 @@ def from_dict(cls, values, where=""):
 def _convert(kind, value, name):
     if isinstance(value, list | tuple):
         inner = typing.get_args(kind)
-        if inner[-1:] == (...,):  # any number of one type, but at least one
-            inner = inner[:1] * max(len(value), 1)
+        if inner[-1:] == (...,):  # any number of one type
+            inner = inner[:1] * len(value)
         require(len(inner) == len(value), f"{name} takes {len(inner) or 'no'} values, not {len(value)}")
         return tuple(_convert(k, v, name) for k, v in zip(inner, value, strict=True))
     if kind is float and type(value) is int:
@@ -143,6 +143,7 @@ def _read(text, kind, name):
     if inner := typing.get_args(kind):
         parts = text.lower().split(_separator(kind))
         if inner[-1] is ...:
+            parts = [part for part in parts if part]
             inner = inner[:1] * len(parts)
         require(len(parts) == len(inner), f"--{name} takes {len(inner)} numbers joined by x, not {text!r}")
         return tuple(_read(part, k, name) for part, k in zip(parts, inner, strict=True))

@@ -55,6 +55,7 @@ class DataConfig:
     most: int = 128
 
     def __post_init__(self):
+        require(self.sides and self.frames, "sides and frames need an entry each")
         check_numbers(self, sides=(24, 512), frames=(1, 4801), long_prompts=(0, 1), most=(1, 4096))
         require(all(side % 8 == 0 for side in self.sides), f"sides are {self.sides}; multiples of 8 work")
         require(all(t % 4 == 1 for t in self.frames), f"frames are {self.frames}; numbers 1 + 4n work")

@@ -182,16 +182,19 @@ def diffusion_loss(denoiser, schedule, kind, z_0, t, eps, known=None, history=0.
     return (error * counts).sum() / counts.sum()
 
 
-def guide(conditional, unconditional, scale):
+def guide(conditional, unconditional, scale, low=0.0, high=1.0):
     """Classifier-free guidance (Ho & Salimans 2022, eq. 6, with scale = 1 + w).
 
     Both arguments are denoisers (z_t, t) -> prediction; so is the result. Scale 0 is the
-    unconditional one, 1 the conditional one, more goes further the same way.
+    unconditional one, 1 the conditional one, more goes further the same way. Where the highest noise
+    time is not from low to high, there is no guidance (Kynkäänniemi et al. 2024).
     """
     if scale == 1:
         return conditional
 
     def guided(z_t, t):
+        if not low <= t.max() <= high:
+            return conditional(z_t, t)
         base = unconditional(z_t, t)
         return base + scale * (conditional(z_t, t) - base)
 

@@ -18,13 +18,15 @@ from .patches import coordinates, patchify, unpatchify
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """patch: latents per token (k, y, x); width, layers, heads; actions: how many, 0 for none, which
-    needs one latent frame per token."""
+    """patch: latents per token (k, y, x); width, layers, heads; pooled: whether the blocks are told
+    the gist of the prompt, beside its words; actions: how many, 0 for none, which needs one latent
+    frame per token."""
 
     patch: tuple[int, int, int] = (1, 2, 2)
     width: int = 96
     layers: int = 4
     heads: int = 3
+    pooled: bool = True
     actions: int = 0
 
     def __post_init__(self):
@@ -86,7 +88,7 @@ class DiT(nn.Module):
         self.place = nn.Linear(3 * 2 * PLACE_WAVES, width)
         self.time = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
         self.frame = nn.Linear(3 * 2 * PLACE_WAVES, width)
-        self.text = nn.Linear(text_width, width)
+        self.text = nn.Linear(text_width, width) if config.pooled else None
         self.condition = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.action = nn.Embedding(chunk * (config.actions + 1), width) if config.actions else None
         self.blocks = nn.ModuleList(DiTBlock(width, config.heads, text_width) for _ in range(config.layers))
@@ -139,12 +141,12 @@ class DiT(nn.Module):
         x = x.unflatten(1, (grid[0] // patch[0], -1))  # (B, K', P, D)
         angles = rotary_angles(coords, x.shape[-1] // self.config.heads)
 
-        weight = mask[..., None].to(text.dtype)
-        pooled = (text * weight).sum(1) / weight.sum(1)  # (B, D')
         condition = self.time(time_embedding(t[:, :: patch[0]], 256).to(x.dtype))  # (B, K', D)
-        condition = (
-            condition + self.text(pooled)[:, None] + self.frame(self.clip_waves(coords, grid).to(x.dtype))
-        )
+        condition = condition + self.frame(self.clip_waves(coords, grid).to(x.dtype))
+        if self.text is not None:
+            weight = mask[..., None].to(text.dtype)
+            pooled = (text * weight).sum(1) / weight.sum(1)  # (B, D')
+            condition = condition + self.text(pooled)[:, None]
         if self.action is not None:
             none = t.new_zeros(len(z), self.chunk * (grid[0] - 1), dtype=torch.long)
             condition = condition + self.action_vectors(none if actions is None else actions)

@@ -21,18 +21,22 @@ from .video import Video
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_SIDE, MAX_FRAMES, MAX_TOKENS, BATCH = 512, 4801, 8192, 64
-ASKABLE = ("sampler", "steps", "guidance", "shift")  # settings of the sampler that a call may change
+# What a call may change of the sampler's settings; the others are the training's.
+ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift")
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """How noise becomes latents: schedule and target are the training's, the rest can be asked for."""
+    """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
+    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to."""
 
     schedule: str = "linear"
     target: str = "v"
     sampler: str = "euler"
     steps: int = 20
     guidance: float = 2.0
+    guide_from: float = 0.0
+    guide_to: float = 1.0
     shift: float = 3.0
 
     def __post_init__(self):
@@ -40,7 +44,7 @@ class SamplerConfig:
         for name, options in choices.items():
             value = getattr(self, name)
             require(value in options, f"{name} is {value!r}; it is one of {', '.join(options)}")
-        check_numbers(self, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100))
+        check_numbers(self, high=1, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100))
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class ModelConfig:
     frames: int = 17
 
     def __post_init__(self):
+        require(self.families, "families needs an entry")
         for name in self.families:
             known = f"there is: {', '.join(FAMILY_NAMES)}"
             require(name in FAMILY_NAMES, f"there is no family {name!r}; {known}")
@@ -139,12 +144,16 @@ class MiniSora:
 
     def save_pretrained(self, directory, force=False, **notes):
         """Write everything that from_pretrained needs, in one step; notes are kept beside it.
+        Weights are rounded to float16.
 
         Raises UserError if the directory exists (without force) or cannot be written.
         """
         directory = Path(directory)
         require(force or not directory.exists(), f"{directory} exists; choose another, or force")
-        tensors = {"vae": self.vae.state_dict(), "sora": self.sora.state_dict()}
+        tensors = {
+            name: {key: value.half() for key, value in part.state_dict().items()}
+            for name, part in (("vae", self.vae), ("sora", self.sora))
+        }
         meta = {"config": to_dict(self.config), "merges": self.tokenizer.merges, "words": sorted(self.words)}
         checkpoint.save(directory, tensors, {**meta, **notes})
 
@@ -218,7 +227,7 @@ class MiniSora:
                 z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
             )
 
-        denoiser = guide(reader(prompts), reader([""]), how.guidance)
+        denoiser = guide(reader(prompts), reader([""]), how.guidance, how.guide_from, how.guide_to)
         return sample(
             denoiser,
             SCHEDULES[how.schedule](),

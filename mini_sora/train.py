@@ -1,154 +1,27 @@
-"""The presets, and the stages that turn one into a model: data, VAE, latents, text + DiT, verdict."""
+"""The stages that turn settings into a model: VAE, latents, text encoder and DiT, verdict."""
 
+import copy
 import json
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from . import checkpoint, parallel
-from .config import check_numbers, difference, require, to_dict
-from .data import DataConfig, Stored, Stream, area, to_pixels
-from .diffusion import SCHEDULES, TimeSampling, diffusion_loss, draw_known
-from .dit import DiTConfig
+from .config import difference, require, to_dict
+from .data import Stored, Stream, area, to_pixels
+from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
-from .fit import FitConfig, fit
-from .pipeline import MiniSora, ModelConfig, SamplerConfig, Sora, check_device, words_of
+from .fit import compute_dtype, fit
+from .pipeline import MiniSora, Sora, check_device, words_of
 from .report import Row, evaluate, film, table, write
-from .text import TextConfig, Tokenizer, tokenize
-from .vae import VAE, VAEConfig, vae_loss
-
-
-@dataclass(frozen=True)
-class VAETraining:
-    """frames: of the stretches that a batch is made of; stored: batches made once and shown again
-    and again, 0 for clips that never repeat; weights: of the loss, see vae_loss."""
-
-    frames: int = 9
-    stored: int = 512
-    kl_weight: float = 3e-4
-    body_weight: float = 8.0
-    fit: FitConfig = FitConfig(steps=900, batch=8, adam_rate=3e-3, muon_rate=0.02, preview_every=900)
-
-    def __post_init__(self):
-        check_numbers(self, frames=(1, 4801), kl_weight=(0, 1e3), body_weight=(0, 1e3))
-
-
-@dataclass(frozen=True)
-class DiTTraining:
-    """drop_prompt: how often the prompt is left out, for guidance, and how often the actions are,
-    which then have to be guessed; time: how t is drawn;
-    own_times: the share of clips in which each latent frame has a noise time of its own (Chen et
-    al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with;
-    known: the share of clips with known frames; history: the highest noise time of those, which
-    half of these clips get, so that a rollout can go on from frames that are not perfect;
-    stored: batches made and encoded once, 0 for clips that never repeat."""
-
-    drop_prompt: float = 0.1
-    own_times: float = 0.5
-    known: float = 0.0
-    history: float = 0.1
-    stored: int = 256
-    time: TimeSampling = TimeSampling("logit-normal", 1.0)
-    fit: FitConfig = FitConfig(steps=1300, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=650)
-
-    def __post_init__(self):
-        check_numbers(self, drop_prompt=(0, 1), own_times=(0, 1), known=(0, 1), history=(0, 1))
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a run: the grids, the model, and its two trainings. A batch is so many
-    clips of the model's own size and length, or as many pixels of another."""
-
-    judged: int = 256
-    seed: int = 0
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    vae: VAETraining = VAETraining()
-    dit: DiTTraining = DiTTraining()
-
-    def __post_init__(self):
-        check_numbers(self, low=1, high=1e7, seed=(0, 2**20))
-        self.model.latent_shape(self.model.size, self.vae.frames)
-        for frames in self.data.frames:
-            for side in self.data.sides:
-                self.model.latent_shape((side, side), frames)
-        fine = min(self.model.size) >= 24
-        require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
-
+from .text import Tokenizer, tokenize
+from .vae import VAE, vae_loss
 
 LEAVES = ("config.json", "vae", "dit", "model", "report")  # what a run leaves in --out
-_SMOKE_FIT = FitConfig(steps=4, batch=4, warmup=1, save_every=2, preview_every=4)
-PRESETS = {
-    "quick": TrainConfig(),
-    "smoke": TrainConfig(
-        judged=4,
-        model=ModelConfig(
-            vae=VAEConfig(channels=4, frame_width=8, width=16),
-            text=TextConfig(width=32, layers=1, merges=40),
-            dit=DiTConfig(width=48, layers=2, heads=2),
-            sampling=SamplerConfig(steps=4),
-        ),
-        vae=VAETraining(stored=4, fit=_SMOKE_FIT),
-        dit=DiTTraining(stored=4, fit=_SMOKE_FIT),
-    ),
-    "tiny": TrainConfig(
-        data=DataConfig(
-            sides=(24, 24, 32, 32, 32, 32, 48, 64),
-            frames=(1, 5, 9, 17, 17, 17, 25, 33),
-            wide=True,
-            long_prompts=0.3,
-        ),
-        model=ModelConfig(
-            vae=VAEConfig(channels=8, frame_width=64, width=160, blocks=3),
-            text=TextConfig(width=128, layers=2, merges=600),
-            dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
-            families=("shapes", "shapes", "shapes", "bounce", "occlusion", "camera", "change", "play"),
-        ),
-        vae=VAETraining(
-            stored=2500,
-            fit=FitConfig(
-                steps=18000, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500
-            ),
-        ),
-        dit=DiTTraining(
-            known=0.3,
-            stored=0,
-            fit=FitConfig(
-                steps=9000, batch=48, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1000
-            ),
-        ),
-    ),
-}
-_TINY = PRESETS["tiny"]
-PRESETS["small"] = replace(
-    _TINY,
-    data=replace(_TINY.data, sides=(48, 64, 64, 64, 96)),
-    model=replace(
-        _TINY.model,
-        size=(64, 64),
-        vae=VAEConfig(channels=8, frame_width=96, width=256, blocks=4),
-        text=TextConfig(width=256, layers=4, merges=600, heads=8),
-        dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
-    ),
-    vae=replace(_TINY.vae, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
-    dit=replace(_TINY.dit, fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12)),
-)
-PRESETS["base"] = replace(
-    PRESETS["small"],
-    data=replace(_TINY.data, sides=(96, 128, 128, 128, 160)),
-    model=replace(
-        PRESETS["small"].model,
-        size=(128, 128),
-        text=TextConfig(width=512, layers=6, merges=600, heads=8),
-        dit=DiTConfig(width=768, layers=12, heads=12, actions=5),
-    ),
-)
 
 
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
@@ -198,11 +71,11 @@ def read_settings(path):
     return settings
 
 
-def stream(config, clips, longest=None):
+def stream(config, clips, longest=None, families=()):
     """Batches of about so many clips of the model's own size and length, or of stretches of them."""
     model = config.model
     whole = clips * area(min(model.frames, longest or model.frames), model.size)
-    return Stream(config.data, model.families, whole, config.seed, longest)
+    return Stream(config.data, families or model.families, whole, config.seed, longest)
 
 
 def vae_objective(config, device):
@@ -248,6 +121,18 @@ def dit_objective(config, tokenizer, device, encode=None):
     return loss
 
 
+def to_latents(vae, precision):
+    """What makes a batch of clips one of latents, encoded in a training's precision."""
+    vae, device = copy.deepcopy(vae), vae.latent_mean.device
+    vae.encoder.to(compute_dtype(precision, device))
+
+    @torch.no_grad()
+    def encode(shots):
+        return shots._replace(clips=vae.encode(to_pixels(shots.clips).to(device)))
+
+    return encode
+
+
 class Stages:
     """One run: each stage is a method, and leaves its line in the table."""
 
@@ -262,6 +147,7 @@ class Stages:
         if parallel.place()[0] > 0:
             return sora, None
         sora.save_pretrained(self.out / "model", force=True, train=to_dict(self.config))
+        sora = MiniSora.from_pretrained(self.out / "model", self.device)  # what is judged is what is kept
         report = self.timed("verdict", self.judge, sora)
         print(self.table(), table(report), sep="\n\n")
         return sora, report
@@ -289,7 +175,7 @@ class Stages:
         c, how = self.config, self.config.vae
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
-        data = stream(c, how.fit.batch, how.frames)
+        data = stream(c, how.fit.batch, how.frames, how.families)
         data = Stored(data, how.stored) if how.stored else data
         sample = [to_pixels(data[i].clips).to(self.device) for i in range(32)]
 
@@ -320,9 +206,7 @@ class Stages:
         network = Sora(c.model).to(self.device)
         sora = MiniSora(c.model, vae, network, tokenizer, words_of(" ".join(words)))
 
-        def encode(shots):
-            return shots._replace(clips=sora.encode(shots.clips))
-
+        encode = to_latents(vae, how.fit.precision)
         data = stream(c, how.fit.batch)
         data = Stored(data, how.stored, encode) if how.stored else data
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)

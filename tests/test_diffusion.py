@@ -119,6 +119,9 @@ def test_guidance():
     for scale, value in ((0, 1.0), (1, 3.0), (2, 5.0)):
         assert torch.equal(guide(yes, no, scale)(z, t), torch.full(SHAPE, value))
     assert guide(yes, no, 1) is yes
+    for time, value in ((0.2, 3.0), (0.5, 5.0), (0.8, 3.0)):
+        t = torch.tensor([[0.0, time]])  # a known frame does not count
+        assert torch.equal(guide(yes, no, 2, 0.4, 0.6)(z, t), torch.full(SHAPE, value)), time
 
 
 def test_time_sampling():

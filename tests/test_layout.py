@@ -10,9 +10,9 @@ LAYERS = (
     {"samplers", "video", "data"},
     {"viz", "pipeline"},
     {"fit", "evaluate"},
-    {"report"},
+    {"report", "presets"},
     {"train"},
-    {"bench"},
+    {"bench", "sweep"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,9 +7,9 @@ import torch
 from mini_sora import report
 from mini_sora.config import UserError
 from mini_sora.pipeline import MiniSora, Sora
+from mini_sora.presets import PRESETS
 from mini_sora.report import Row, evaluate, fine, measure, rows_of, table, write
 from mini_sora.text import Tokenizer
-from mini_sora.train import PRESETS
 from mini_sora.vae import VAE
 
 

@@ -9,8 +9,9 @@ import torch
 from mini_sora.data import Shots
 from mini_sora.fit import FitConfig, fit
 from mini_sora.pipeline import Sora
+from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import PRESETS, dit_objective, stream, vae_objective
+from mini_sora.train import dit_objective, stream, vae_objective
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)

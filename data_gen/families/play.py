@@ -10,10 +10,12 @@ import numpy as np
 
 from ..board import (
     AGENT,
+    HALVES,
     SIDE,
     UNITS,
     Board,
     blocked,
+    box_size,
     field,
     in_one_piece,
     in_sides,
@@ -31,8 +33,6 @@ from ..truth import body_truth
 from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
 
 GRID = 2**16  # x of the agent is a multiple of 1/GRID, and its last bit tells train from test
-HALVES = {"small": 3, "large": 4}  # half of a box's width, units
-LARGE = 0.123  # radius of a box that is larger than small, short sides
 POLICIES = ("purposeful", "purposeful", "purposeful", "scripted", "scripted", "random")
 NEAR = 14  # of the agent to a box at first, so that it has time to push, units
 PUSHES_TOLD = 4
@@ -288,7 +288,7 @@ def see(video, actions=None):
             seen[color, "role"] = "agent"
         else:
             seen[color, "shape"] = shape
-            seen[color, "size"] = "large" if track.radius[0] > LARGE else "small"
+            seen[color, "size"] = box_size(track)
     if len(agents) != 1:
         return seen, [f"there are {len(agents)} agents"]
     if actions is not None and len(actions) != len(video) - 1:

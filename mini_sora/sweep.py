@@ -1,0 +1,126 @@
+"""Choices by experiment: what each setting of the quick preset is worth, seed by seed.
+
+Every variant is quick with half the steps of its DiT, so that none has reached the top, and with a
+few flags changed. All film the same unseen scenes; those of one seed share a VAE where they can.
+"""
+
+import json
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+from .checkpoint import write_file
+from .config import with_flags
+from .evaluate import judge, scores
+from .presets import PRESETS
+from .report import Row, film
+from .train import Stages, prepare
+
+BASE = {"dit.fit.steps": str(PRESETS["quick"].dit.fit.steps // 2), "dit.fit.preview_every": "10000"}
+COSINE = {"model.sampling.schedule": "cosine", "model.sampling.shift": "1", "dit.time.kind": "uniform"}
+TRAININGS = {
+    "quick: linear, v": {},
+    "linear, x": {"model.sampling.target": "x"},
+    "linear, eps": {"model.sampling.target": "eps"},
+    "cosine, v": COSINE,
+    "cosine, x": {**COSINE, "model.sampling.target": "x"},
+    "cosine, eps": {**COSINE, "model.sampling.target": "eps"},
+    "t uniform": {"dit.time.kind": "uniform"},
+    "t logit-normal, not shifted": {"dit.time.mean": "0"},
+    "one t for all frames": {"dit.own_times": "0"},
+    "AdamW alone": {"dit.fit.muon_rate": "0"},
+    "AdamW alone, half the rate": {"dit.fit.muon_rate": "0", "dit.fit.adam_rate": "2e-3"},
+    "no average of weights": {"dit.fit.ema": "0"},
+    "cross-attention alone": {"model.dit.pooled": "false"},
+    "patch 1, a quarter of the steps": {
+        "model.dit.patch": "1x1x1",
+        "dit.fit.steps": str(int(BASE["dit.fit.steps"]) // 4),
+    },
+    "VAE half as wide": {"model.vae.frame_width": "16", "model.vae.width": "48"},
+    "VAE twice as wide": {"model.vae.frame_width": "64", "model.vae.width": "192"},
+}
+SAMPLINGS = {
+    f"{sampler}, {steps} steps": {"sampler": sampler, "steps": steps}
+    for sampler, counts in (("euler", (5, 10, 20, 50)), ("ddim", (20,)), ("ddpm", (20, 50, 100)))
+    for steps in counts
+}
+SAMPLINGS |= {f"guidance {scale:g}": {"guidance": scale} for scale in (1.0, 1.5, 2.0, 3.0, 5.0)}
+SAMPLINGS |= {
+    "guidance 2 below t = 0.9": {"guide_to": 0.9},
+    "guidance 2 above t = 0.3": {"guide_from": 0.3},
+    "steps not shifted": {"shift": 1.0},
+}
+
+
+def settings(flags, seed):
+    """The settings of a variant."""
+    return with_flags(PRESETS["quick"], {**BASE, **flags, "seed": str(seed)})
+
+
+def trained(flags, seed, out, shared=None):
+    """A variant's model, trained into a directory or found there; shared: a run whose VAE to take."""
+    config = settings(flags, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    prepare(config, out, force=False)
+    if shared and not (out / "vae").exists():
+        shutil.copytree(shared / "vae", out / "vae")
+    stages = Stages(config, out, resume=True, device="cpu", inexact=False, quiet=True)
+    return stages.train_dit(stages.train_vae()[0])[0]
+
+
+def right(sora, row, clips, **sampling):
+    """The share of clips that are as asked, and the seconds that one took."""
+    began = time.perf_counter()
+    videos = film(sora, row, clips, **sampling)
+    seconds = (time.perf_counter() - began) / len(clips)
+    return scores(judge(videos, [clip.caption for clip in clips]))["all"], seconds
+
+
+def sweep(folder, seeds=3, count=256, progress=print):
+    """All variants, seed by seed, into a folder; what is there already is not done again.
+
+    Returns {name: {seed: [right, seconds]}}, the seconds of training, or of one clip.
+    """
+    folder, model = Path(folder), PRESETS["quick"].model
+    kept = folder / "sweep.json"
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    row = Row("test", model.families[0], size=model.size, frames=model.frames)
+    clips = row.clips(count)
+
+    def note(name, seed, figures):
+        results.setdefault(name, {})[seed] = list(figures)
+        write_file(kept, json.dumps(results, indent=1).encode())
+        progress(f"seed {seed}, {name}: {figures[0]:.1%} right, {figures[1]:.2f} s")
+
+    for seed in map(str, range(seeds)):
+        for i, (name, flags) in enumerate(TRAININGS.items()):
+            samplings = {} if flags else SAMPLINGS  # of the first
+            if all(seed in results.get(known, {}) for known in (name, *samplings)):
+                continue
+            out = folder / seed / f"{i:02d}"
+            own = i == 0 or any(flag.startswith("model.vae") for flag in flags)
+            sora = trained(flags, seed, out, None if own else folder / seed / "00")
+            lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
+            seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
+            note(name, seed, (right(sora, row, clips)[0], seconds))
+            for asked, sampling in samplings.items():
+                note(asked, seed, right(sora, row, clips, **sampling))
+    return results
+
+
+def table(results):
+    """The sweep as text for a terminal: medians of the seeds, and their spread."""
+    lines = []
+    for title, names, unit, digits in (
+        (f"trained for half of quick, {BASE['dit.fit.steps']} steps", TRAININGS, "training", 0),
+        ("the first model, sampled", SAMPLINGS, "a clip", 3),
+    ):
+        lines.append(f"{title:40}{'right':>8}{'by seed':>24}{'seconds ' + unit:>20}")
+        for name in names:
+            shares, seconds = zip(*results[name].values(), strict=True)
+            each = " ".join(f"{share:.1%}" for share in shares)
+            middle = statistics.median(shares), statistics.median(seconds)
+            lines.append(f"{name:40}{middle[0]:8.1%}{each:>24}{middle[1]:20.{digits}f}")
+        lines.append("")
+    return "\n".join(lines[:-1])

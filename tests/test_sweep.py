@@ -1,0 +1,50 @@
+"""The experiments behind the settings: each is trained once, and only once."""
+
+import pytest
+
+from mini_sora import sweep
+from mini_sora.config import UserError
+
+TINY = {
+    "vae.stored": "2",
+    "vae.fit.steps": "2",
+    "vae.fit.batch": "2",
+    "dit.stored": "2",
+    "dit.fit.steps": "2",
+    "dit.fit.batch": "2",
+    "model.vae.frame_width": "8",
+    "model.vae.width": "16",
+    "model.sampling.steps": "2",
+}
+
+
+def test_a_sweep_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "BASE", TINY)
+    monkeypatch.setattr(sweep, "TRAININGS", {"base": {}, "words": {"model.dit.pooled": "false"}})
+    monkeypatch.setattr(sweep, "SAMPLINGS", {"ddpm": {"sampler": "ddpm"}})
+    said = []
+    results = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
+    assert set(results) == {"base", "words", "ddpm"} and len(said) == 6
+    assert all(set(row) == {"0", "1"} and row["0"][1] > 0 for row in results.values())
+    vaes = [(tmp_path / "0" / name / "vae" / "metrics.jsonl").read_text() for name in ("00", "01")]
+    assert vaes[0] == vaes[1]  # shared
+    lines = sweep.table(results).splitlines()
+    assert sum(line.startswith(("base", "words", "ddpm")) for line in lines) == 3
+
+    again = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
+    assert len(said) == 6 and again == results
+
+
+@pytest.mark.parametrize("name", sweep.TRAININGS)
+def test_every_variant_can_be_made(name):
+    changed = sweep.settings(sweep.TRAININGS[name], 1)
+    base = sweep.settings({}, 1)
+    assert (changed == base) == (not sweep.TRAININGS[name]) and changed.seed == 1
+
+
+def test_samplings_are_settings(smoke):
+    for name, asked in sweep.SAMPLINGS.items():
+        try:
+            smoke.generate("a red circle moves left", frames=1, **{**asked, "steps": 1})
+        except UserError as error:
+            raise AssertionError(name) from error
