@@ -5,7 +5,7 @@ READY := .venv/ready
 SEED ?= 0
 PRESET ?= tiny
 
-.PHONY: help demo test quick weights bench clean
+.PHONY: help demo test quick weights bench sweep clean
 
 help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged (demo/sheet.png)"
@@ -13,6 +13,7 @@ help:
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
 	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick too)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
+	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, two hours (runs/sweep)"
 	@echo "make clean   remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -44,6 +45,9 @@ weights: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m mini_sora bench --preset tiny
+
+sweep: $(READY)
+	$(BIN)/python -m mini_sora sweep -o runs/sweep
 
 clean:
 	rm -rf .venv demo runs/quick .pytest_cache .ruff_cache .hypothesis *.egg-info

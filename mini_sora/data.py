@@ -127,13 +127,34 @@ def batches(data, indices, workers):
     """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed."""
     ahead = 4 if workers else None
     return DataLoader(
-        data, None, sampler=indices, num_workers=workers, prefetch_factor=ahead, worker_init_fn=_deaf
+        data,
+        None,
+        sampler=indices,
+        num_workers=workers,
+        prefetch_factor=ahead,
+        worker_init_fn=_deaf,
+        collate_fn=_as_it_is,
     )
 
 
 def _deaf(worker):
     """Ctrl-C reaches all processes; only the first is to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _as_it_is(batch):
+    return batch
+
+
+def on_all_cores(function, *columns):
+    """[function(*row) for each row of some lists], where there are many by all cores."""
+    rows = list(zip(*columns, strict=True))
+
+    class Results:
+        def __getitem__(self, index):
+            return function(*rows[index])
+
+    return list(batches(Results(), range(len(rows)), os.cpu_count() if len(rows) >= 64 else 0))
 
 
 class Stored:

@@ -8,7 +8,7 @@ import torch
 
 from data_gen import WorldError, check
 
-from .data import to_pixels, to_uint8
+from .data import on_all_cores, to_pixels, to_uint8
 from .viz import contact_sheet
 
 
@@ -30,16 +30,18 @@ def judge(videos, prompts, actions=None):
             return None
 
     actions = actions or [()] * len(videos)
-    return [one(*asked) for asked in zip(videos, prompts, actions, strict=True)]
+    return on_all_cores(one, videos, prompts, actions)
 
 
 def scores(reports):
-    """Shares right over reports, {"all": share, attribute: share, ...}; None does not count."""
+    """Shares right over reports, {"all": share, "facts": share, attribute: share, ...}; None does not
+    count. facts: all that was told, whether or not something flickers, comes or goes besides."""
     rows = [report for report in reports if report]
     if not rows:
         return {}
     names = list(dict.fromkeys(name for report in rows for name in report.attributes))
-    table = {"all": [report.ok for report in rows]}
+    told = [[v for name, v in report.attributes.items() if name != "steady"] for report in rows]
+    table = {"all": [report.ok for report in rows], "facts": [all(values) for values in told]}
     for name in names:
         table[name] = [report.attributes[name] for report in rows if name in report.attributes]
     return {name: float(np.mean(values)) for name, values in table.items()}

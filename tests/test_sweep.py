@@ -3,6 +3,7 @@
 import pytest
 
 from mini_sora import sweep
+from mini_sora.__main__ import main
 from mini_sora.config import UserError
 
 TINY = {
@@ -48,3 +49,9 @@ def test_samplings_are_settings(smoke):
             smoke.generate("a red circle moves left", frames=1, **{**asked, "steps": 1})
         except UserError as error:
             raise AssertionError(name) from error
+
+
+def test_odd_questions_are_refused(tmp_path, capsys):
+    for flag in ("--seeds", "--count"):
+        assert main(["sweep", "-o", str(tmp_path / "s"), flag, "0"]) == 2
+        assert flag in capsys.readouterr().err and not (tmp_path / "s").exists()
