@@ -92,10 +92,10 @@ PRESETS = {
     ),
     "tiny": TrainConfig(
         data=DataConfig(
-            sides=(24, 24, 32, 32, 32, 32, 48, 64),
-            frames=(1, 5, 9, 17, 17, 17, 25, 33),
+            sides=(24, 24, *[32] * 8, 48, 64),
+            frames=(1, 1, 5, 9, *[17] * 6, 25, 33),
             wide=True,
-            long_prompts=0.3,
+            long_prompts=0.25,
         ),
         model=ModelConfig(
             vae=VAEConfig(channels=8, frame_width=64, width=160, blocks=3),
@@ -112,9 +112,9 @@ PRESETS = {
         ),
         dit=DiTTraining(
             known=0.3,
-            stored=2000,
+            stored=1200,
             fit=FitConfig(
-                steps=6000, batch=48, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1000
+                steps=6400, batch=48, adam_rate=3e-3, muon_rate=0.01, ema=0.999, preview_every=1600
             ),
         ),
     ),
