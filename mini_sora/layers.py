@@ -15,7 +15,7 @@ def attention(q, k, v, mask=None):
     q: (..., N, d); k, v: (..., M, d); mask: bool, broadcastable to (..., N, M), True where q may
     look at k. Returns (..., N, d).
     """
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (..., N, M)
+    scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-2, -1)  # (..., N, M)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(dim=-1) @ v

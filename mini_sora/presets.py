@@ -114,7 +114,7 @@ PRESETS = {
             known=0.3,
             stored=1200,
             fit=FitConfig(
-                steps=6400, batch=48, adam_rate=3e-3, muon_rate=0.01, ema=0.999, preview_every=1600
+                steps=6000, batch=48, adam_rate=3e-3, muon_rate=0.01, ema=0.999, preview_every=2000
             ),
         ),
     ),

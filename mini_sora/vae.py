@@ -111,8 +111,8 @@ class Decoder(nn.Module):
 class VAE(nn.Module):
     """A variational autoencoder (Kingma & Welling 2013) from videos to a grid of latents.
 
-    `encode` and `decode` speak unit-variance latents z; the mean and deviation that make them so
-    are measured by `measure_latents` and stored with the weights.
+    `encode` and `decode` speak latents z of unit variance over all channels; the mean and scale that
+    make them so are measured by `measure_latents` and stored with the weights.
     """
 
     def __init__(self, config):
@@ -152,11 +152,27 @@ class VAE(nn.Module):
         return self.decode_raw(self._norm(z, inverse=True)).clamp(-1, 1)
 
     @torch.no_grad()
-    def measure_latents(self, videos):
-        """Store the mean and deviation of each latent channel over videos, (B, 3, T, H, W) each."""
-        raw = torch.cat([self.posterior(x)[0].transpose(0, 1).flatten(1) for x in videos], dim=1)  # (C, n)
+    def measure_latents(self, videos, nudge=0.3):
+        """Store the scale of the latents, measured on videos, (B, 3, T, H, W) each.
+
+        The more a channel moves the pixels, the wider it is made, so that the same noise costs as
+        much in each: noise then hides what is small before what is large. Made alike wide, the many
+        channels of fine detail drown the one that says what is where. nudge: the noise that the
+        first few videos are decoded with, in a channel's deviations.
+        """
+        means = [self.posterior(x)[0] for x in videos]  # (B, C, K, h, w) each
+        raw = torch.cat([mean.transpose(0, 1).flatten(1) for mean in means], dim=1)  # (C, n)
         self.latent_mean.copy_(raw.mean(1))
-        self.latent_std.copy_(raw.std(1))
+        deviation, cost = raw.std(1), torch.zeros(len(raw), device=raw.device)
+        generator = torch.Generator().manual_seed(0)
+        for mean in means[:4]:
+            video = self.decode_raw(mean)
+            noise = nudge * torch.randn(mean[:, 0].shape, generator=generator).to(mean.device)
+            for channel in range(len(raw)):
+                nudged = mean.clone()
+                nudged[:, channel] += deviation[channel] * noise
+                cost[channel] += (self.decode_raw(nudged) - video).square().mean()
+        self.latent_std.copy_(deviation * (cost.mean() / cost).sqrt())
 
 
 def vae_loss(forward, x, noise, kl_weight, body_weight):
