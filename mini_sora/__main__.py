@@ -16,9 +16,10 @@ from . import bench, checkpoint, sweep
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
 from .evaluate import judge, sheet, verdict
 from .fit import compute_dtype
-from .pipeline import WEIGHTS, MiniSora, check_device, warn_unknown
+from .pipeline import WEIGHTS, check_device, warn_unknown
 from .presets import PRESETS
 from .report import evaluate, table, write
+from .tasks import MiniSora
 from .train import train
 from .video import check_output, check_writable
 

@@ -15,7 +15,8 @@ import torch
 
 from .data import Stored
 from .fit import fit
-from .pipeline import MiniSora, Sora
+from .model import Sora
+from .tasks import MiniSora
 from .text import Tokenizer
 from .train import dit_objective, stream, to_latents
 from .vae import VAE

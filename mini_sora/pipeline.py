@@ -1,118 +1,30 @@
-"""MiniSora: the trained parts together, and what can be asked of them."""
+"""The trained parts together: from prompts, noise and what is known to videos."""
 
+import functools
 import math
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
 
 from . import checkpoint
-from .config import check_numbers, closest, from_dict, require, to_dict
-from .data import FAMILY_NAMES, to_pixels, to_uint8
-from .diffusion import SCHEDULES, TARGETS, guide
-from .dit import DiT, DiTConfig
-from .samplers import STEPS, draw_noise, sample
-from .text import TextConfig, TextEncoder, Tokenizer, tokenize
-from .vae import VAE, VAEConfig
-from .video import Video
+from .config import closest, from_dict, require, to_dict
+from .data import to_pixels, to_uint8
+from .diffusion import SCHEDULES, add_noise, guide
+from .model import ModelConfig, SamplerConfig, Sora, words_of
+from .samplers import draw_noise, sample
+from .text import Tokenizer, tokenize
+from .vae import VAE
 
 WEIGHTS = Path(__file__).parent / "weights"
-MAX_SIDE, MAX_FRAMES, MAX_TOKENS, BATCH = 512, 4801, 8192, 64
+BATCH = 64  # clips made at a time
 # What a call may change of the sampler's settings; the others are the training's.
 ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift")
 
 
-@dataclass(frozen=True)
-class SamplerConfig:
-    """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
-    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to."""
-
-    schedule: str = "linear"
-    target: str = "v"
-    sampler: str = "euler"
-    steps: int = 20
-    guidance: float = 2.0
-    guide_from: float = 0.0
-    guide_to: float = 1.0
-    shift: float = 3.0
-
-    def __post_init__(self):
-        choices = {"schedule": SCHEDULES, "target": TARGETS, "sampler": STEPS}
-        for name, options in choices.items():
-            value = getattr(self, name)
-            require(value in options, f"{name} is {value!r}; it is one of {', '.join(options)}")
-        check_numbers(self, high=1, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100))
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """All that must be known to rebuild a model from its weights; the families of the world that it
-    learned (one that stands there twice was shown twice as often); its own size and length."""
-
-    vae: VAEConfig = VAEConfig()
-    text: TextConfig = TextConfig()
-    dit: DiTConfig = DiTConfig()
-    sampling: SamplerConfig = SamplerConfig()
-    families: tuple[str, ...] = ("shapes-simple",)
-    size: tuple[int, int] = (32, 32)
-    frames: int = 17
-
-    def __post_init__(self):
-        require(self.families, "families needs an entry")
-        for name in self.families:
-            known = f"there is: {', '.join(FAMILY_NAMES)}"
-            require(name in FAMILY_NAMES, f"there is no family {name!r}; {known}")
-        self.latent_shape(self.size, self.frames)
-
-    def latent_shape(self, size, frames):
-        """(C, K, h, w) of the latents of such a clip. Raises UserError for one that cannot be made."""
-        check_size(size, frames)
-        st, ss = self.vae.time_stride, self.vae.space_stride
-        grid = (1 + (frames - 1) // st, size[0] // ss, size[1] // ss)
-        fits = (frames - 1) % st == 0 and size[0] % ss == 0 and size[1] % ss == 0
-        fits = fits and all(n % p == 0 for n, p in zip(grid, self.dit.patch, strict=True))
-        shown = f"{frames} frames of {size[0]}x{size[1]}"
-        require(fits, f"size: {shown} do not divide into the model's patches; choose others")
-        tokens = math.prod(grid) // math.prod(self.dit.patch)
-        require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
-        return self.vae.channels, *grid
-
-
-def words_of(text):
-    """The words of a text, in lower case."""
-    return re.findall(r"\w+", text.lower())
-
-
-def check_size(size, frames):
-    """Raise UserError unless the size is a multiple of 8 each way and frames is 1 + 4n."""
-    for side in size:
-        fine = isinstance(side, int) and 8 <= side <= MAX_SIDE and side % 8 == 0
-        require(fine, f"the side {side} does not work: sides are multiples of 8 from 8 to {MAX_SIDE} pixels")
-    fine = isinstance(frames, int) and 1 <= frames <= MAX_FRAMES and frames % 4 == 1
-    near = max(1, round((frames - 1) / 4) * 4 + 1) if abs(frames) < 1e6 else 17
-    require(
-        fine, f"{frames} frames do not work: a clip has 1 + 4n of them (1, 5, 9, 13, 17, ...); try {near}"
-    )
-
-
-class Sora(nn.Module):
-    """The text encoder and the DiT, trained as one."""
-
-    def __init__(self, config):  # a ModelConfig
-        super().__init__()
-        self.text = TextEncoder(config.text)
-        self.dit = DiT(config.dit, config.vae.channels, config.text.width, config.vae.time_stride)
-
-    def forward(self, z, t, tokens, mask, actions=None):
-        """z: (B, C, K, h, w); t: (B, K); tokens, mask: (B, L); actions: (B, T - 1) -> like z."""
-        return self.dit(z, t, self.text(tokens, mask), mask, actions)
-
-
-class MiniSora:
-    """A trained Mini-Sora: text to video.
+class Pipeline:
+    """A trained model, loaded.
 
     vae, sora: networks on one device; tokenizer: of the prompts; words: those that training knew.
     """
@@ -161,85 +73,84 @@ class MiniSora:
         """The words of a prompt that training never saw, in their order."""
         return [word for word in words_of(prompt) if word not in self.words]
 
-    def generate(
-        self, prompt, size=None, frames=None, seed=0, actions=None, first=None, progress=None, **sampling
-    ):
-        """Text to video.
-
-        prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; frames:
-        T = 1 + 4n; seed: of the first video, the next has the next; actions: whole numbers
-        (B, T - 1), what is done before each frame but the first, 0 for none, for a model that knows
-        actions; first: uint8 (B, H, W, 3), first frames to go on from; progress: a callable given
-        (done, all) steps; sampling: sampler, steps, guidance (see SamplerConfig). The same seed
-        and arguments give the same video. Raises UserError.
-        """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        size = self.config.size if size is None else tuple(size)
-        frames = self.config.frames if frames is None else frames
-        shape = self.config.latent_shape(size, frames)
-        require(isinstance(seed, int) and 0 <= seed < 2**62, f"the seed {seed} must be a whole number from 0")
-        for text in prompts:
-            require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
-        videos = []
-        for i in range(0, len(prompts), BATCH):
-            part = slice(i, i + BATCH)
-            asked = prompts[part]
-            sources = [torch.Generator().manual_seed(seed + i + j) for j in range(len(asked))]
-            z = draw_noise(shape, sources, self.device)
-            known = torch.zeros(len(asked), shape[1], dtype=torch.bool, device=self.device)
-            if first is not None:
-                z[:, :, :1], known[:, 0] = self.encode(first[part, None]), True
-            done = None if actions is None else torch.as_tensor(actions[part])
-            z = self._sample(asked, z, sources, known, done, progress=progress, **sampling)
-            videos += [Video(v, p) for v, p in zip(self.decode(z), asked, strict=True)]
-        return videos[0] if isinstance(prompt, str) else videos
-
     @property
     def device(self):
         return self.vae.latent_mean.device
 
     @torch.no_grad()
     def encode(self, video):
-        """uint8 (B, T, H, W, 3) -> latents (B, C, K, h, w) of unit variance."""
-        return self.vae.encode(to_pixels(video).to(self.device))
+        """uint8 (B, T, H, W, 3) -> latents (B, C, K, h, w)."""
+        return torch.cat([self.vae.encode(part.to(self.device)) for part in to_pixels(video).split(BATCH)])
 
     @torch.no_grad()
     def decode(self, z):
         """Latents (B, C, K, h, w) -> uint8 numpy (B, T, H, W, 3)."""
-        return to_uint8(self.vae.decode(z))
+        return np.concatenate([to_uint8(self.vae.decode(part)) for part in z.split(BATCH)])
 
     @torch.no_grad()
-    def _sample(self, prompts, z, sources, known=None, actions=None, start=1.0, progress=None, **sampling):
-        """Noise (and known frames) to latents, guided by the prompts; all public ways end here."""
+    def _film(
+        self,
+        prompts,
+        sources,
+        shape,
+        given=None,
+        known=None,
+        start=1.0,
+        actions=None,
+        progress=None,
+        **sampling,
+    ):
+        """Noise, and what is given, to latents, guided by the prompts; all public ways end here.
+
+        prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
+        known: which latent frames of them stay, (K,) bool, none if empty; start: the noise time that
+        the others begin at; actions: (B, T - 1). Returns (B, *shape).
+        """
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
-        dit, encoder, length = self.sora.dit, self.sora.text, self.config.text.max_tokens
+        schedule = SCHEDULES[how.schedule]()
         require(actions is None or self.config.dit.actions, "this model knows no actions; leave them out")
-        if actions is not None:
-            actions = actions.to(self.device)
+        known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
+        made, parts = [], math.ceil(len(prompts) / BATCH)
 
-        def reader(texts):
-            tokens, mask = tokenize(self.tokenizer, [text.lower() for text in texts], length)
-            tokens, mask = tokens.to(self.device), mask.to(self.device)
-            text = encoder(tokens, mask)
-            return lambda z_t, t: dit(
-                z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
+        def tell(part, done, steps):
+            if progress:
+                progress(part * steps + done, parts * steps)
+
+        for i in range(0, len(prompts), BATCH):
+            part = slice(i, i + BATCH)
+            z = draw_noise(shape, sources[part], self.device)
+            mask = known.expand(len(z), -1).to(self.device)
+            if given is not None:
+                t = torch.where(mask, 0.0, start)
+                z = add_noise(schedule, given[part], z, t)
+            done = None if actions is None else actions[part].to(self.device)
+            conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
+            denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
+            z = sample(
+                denoiser,
+                schedule,
+                how.target,
+                z,
+                how.sampler,
+                how.steps,
+                known=mask,
+                start=start,
+                shift=how.shift,
+                generators=sources[part],
+                progress=functools.partial(tell, i // BATCH),
             )
+            made.append(z)
+        return torch.cat(made)
 
-        denoiser = guide(reader(prompts), reader([""]), how.guidance, how.guide_from, how.guide_to)
-        return sample(
-            denoiser,
-            SCHEDULES[how.schedule](),
-            how.target,
-            z,
-            how.sampler,
-            how.steps,
-            known=known,
-            start=start,
-            shift=how.shift,
-            generators=sources,
-            progress=progress,
+    def _reader(self, texts, actions):
+        """A denoiser that has read some prompts, B or one for all."""
+        tokens, mask = tokenize(self.tokenizer, [text.lower() for text in texts], self.config.text.max_tokens)
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        text = self.sora.text(tokens, mask)
+        return lambda z_t, t: self.sora.dit(
+            z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
         )
 
 

@@ -7,7 +7,7 @@ from .data import DataConfig
 from .diffusion import TimeSampling
 from .dit import DiTConfig
 from .fit import FitConfig
-from .pipeline import ModelConfig, SamplerConfig
+from .model import ModelConfig, SamplerConfig
 from .text import TextConfig
 from .vae import VAEConfig
 

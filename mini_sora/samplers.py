@@ -39,6 +39,7 @@ STEPS = {"ddpm": ddpm_step, "ddim": ddim_step, "euler": euler_step}
 def sampling_times(steps, start=1.0, shift=1.0):
     """steps + 1 noise times from start down to 0: (steps + 1,). A shift above 1 stays longer where
     the noise is high, where the plan of the clip is made (Esser et al. 2024, eq. 23)."""
+    start = start / (shift - (shift - 1) * start)  # what the shift takes to start
     t = torch.linspace(start, 0, steps + 1, dtype=torch.float64)
     return (shift * t / (1 + (shift - 1) * t)).float()
 

@@ -16,8 +16,10 @@ from .data import Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit
-from .pipeline import MiniSora, Sora, check_device, words_of
+from .model import Sora, words_of
+from .pipeline import check_device
 from .report import Row, evaluate, film, table, write
+from .tasks import MiniSora
 from .text import Tokenizer, tokenize
 from .vae import VAE, vae_loss
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from . import checkpoint
 from .config import UserError, require
 
 FPS = 8
+MAX_FRAMES = 4801  # ten minutes
 SHOWN = 192  # small videos are enlarged by a whole number to about this short side, pixels
 FORMATS = (".gif", ".webp", ".png", ".mp4")
 
@@ -62,31 +64,9 @@ class Video:
         t, h, w, _ = self.frames.shape
         return f"Video({t} frames of {h}x{w}, {self.prompt!r})"
 
-    def enlarged(self, scale=None):
-        """The frames, each pixel repeated: uint8 (T, scale H, scale W, 3)."""
-        scale = scale or max(1, SHOWN // min(self.frames.shape[1:3]))
-        return self.frames.repeat(scale, axis=1).repeat(scale, axis=2)
-
     def to_bytes(self, suffix, scale=None):
         """The file that save would write, as bytes. suffix: .gif, .webp, .png or .mp4."""
-        frames, buffer = self.enlarged(scale), io.BytesIO()
-        if suffix == ".mp4":
-            _write_mp4(frames, buffer)
-        elif suffix == ".png":
-            Image.fromarray(filmstrip(frames, gap=4)).save(buffer, "png")
-        else:
-            first, *rest = [Image.fromarray(frame) for frame in frames]
-            options = {"lossless": True} if suffix == ".webp" else {}
-            first.save(
-                buffer,
-                suffix[1:],
-                save_all=True,
-                append_images=rest,
-                duration=1000 // FPS,
-                loop=0,
-                **options,
-            )
-        return buffer.getvalue()
+        return encode(self.frames, suffix, scale)
 
     def save(self, path, force=False, scale=None):
         """Write .gif, .webp, .png (a filmstrip) or .mp4 (needs the extra [video]).
@@ -103,6 +83,33 @@ class Video:
         return f'<img src="data:image/gif;base64,{data}" alt="{words}" title="{words}">'
 
 
+def encode(frames, suffix, scale=None):
+    """A video file as bytes. frames: uint8 (H, W, 3) each, taken one by one, so that they may still
+    be in the making; the rest as in Video.save."""
+    frames = iter(frames)
+    first = next(frames)
+    scale = scale or max(1, SHOWN // min(first.shape[:2]))
+    large = (frame.repeat(scale, axis=0).repeat(scale, axis=1) for frame in itertools.chain([first], frames))
+    buffer = io.BytesIO()
+    if suffix == ".mp4":
+        _write_mp4(large, buffer)
+    elif suffix == ".png":
+        Image.fromarray(filmstrip(np.stack(list(large)), gap=4)).save(buffer, "png")
+    else:
+        _write_images(large, suffix, buffer)
+    return buffer.getvalue()
+
+
+def _write_images(frames, suffix, buffer):
+    unit = 10 if suffix == ".gif" else 1  # a GIF counts hundredths of a second
+    ends = [unit * round(1000 * i / FPS / unit) for i in range(MAX_FRAMES + 1)]
+    images = (Image.fromarray(frame) for frame in frames)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    durations = [b - a for a, b in itertools.pairwise(ends)]
+    first = next(images)
+    first.save(buffer, suffix[1:], save_all=True, append_images=images, duration=durations, loop=0, **options)
+
+
 def _write_mp4(frames, buffer):
     try:
         import av
@@ -110,8 +117,9 @@ def _write_mp4(frames, buffer):
         raise UserError('.mp4 needs the extra [video]: pip install "mini-sora[video]"') from None
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "12"})
-        stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        for frame in frames:
+        for i, frame in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -4,7 +4,7 @@ import pytest
 
 from mini_sora.config import Parser, UserError, add_flags, difference, from_dict, to_dict, with_flags
 from mini_sora.fit import FitConfig
-from mini_sora.pipeline import ModelConfig, SamplerConfig
+from mini_sora.model import ModelConfig, SamplerConfig
 from mini_sora.presets import PRESETS, TrainConfig
 from mini_sora.vae import VAEConfig
 

@@ -10,7 +10,7 @@ from test_fit import Net
 
 from mini_sora import checkpoint
 from mini_sora.fit import FitConfig, fit
-from mini_sora.pipeline import MiniSora
+from mini_sora.tasks import MiniSora
 
 CONFIG = FitConfig(steps=6, warmup=2, precision="float32", save_every=6, preview_every=6)
 

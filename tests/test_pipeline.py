@@ -12,7 +12,7 @@ from mini_sora.data import to_pixels, to_uint8
 from mini_sora.diffusion import Linear, diffusion_loss
 from mini_sora.evaluate import interval, scores
 from mini_sora.fit import FitConfig, fit
-from mini_sora.pipeline import SamplerConfig, Sora
+from mini_sora.model import SamplerConfig, Sora
 from mini_sora.presets import PRESETS
 
 PROMPT = "a red circle moves left"

@@ -1,14 +1,16 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from mini_sora import report
 from mini_sora.config import UserError
-from mini_sora.pipeline import MiniSora, Sora
+from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.report import Row, evaluate, fine, measure, rows_of, table, write
+from mini_sora.tasks import MiniSora
 from mini_sora.text import Tokenizer
 from mini_sora.vae import VAE
 
@@ -76,19 +78,20 @@ def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
 
 def test_first_frames_and_actions_are_given(untrained, monkeypatch):
     asked = []
-    sample = untrained._sample
+    sample = untrained._film
 
-    def noting(prompts, z, sources, known=None, actions=None, **rest):
-        asked.append((known.clone(), actions))
-        return sample(prompts, z, sources, known, actions, **rest)
+    def noting(*args, **options):
+        asked.append((args[4] if len(args) > 4 else None, options["actions"]))
+        return sample(*args, **options)
 
-    monkeypatch.setattr(untrained, "_sample", noting)
-    figures, made = measure(untrained, Row("first", "shapes", given=True), 3, steps=1)
-    assert asked[0][0].tolist() == [[True] + [False] * 4] * 3 and asked[0][1] is None
-    assert figures["model"]["kept"] == 1.0 and len(made) == 3
+    monkeypatch.setattr(untrained, "_film", noting)
+    row = Row("first", "shapes", given=True)
+    figures, made = measure(untrained, row, 3, steps=1)
+    assert asked[0][0].tolist() == [True] + [False] * 4 and asked[0][1] is None
+    assert np.array_equal(made[0][0][0], row.clips(1)[0].video[0]) and len(made) == 3
     row = Row("play", "play")
     figures, _ = measure(untrained, row, 3, steps=1)
-    assert asked[1][1].shape == (3, 16) and asked[1][1].min() > 0 and not asked[1][0].any()
+    assert asked[1][1].shape == (3, 16) and asked[1][1].min() > 0 and asked[1][0] is None
     assert 0 <= figures["moves"] <= 1
 
 

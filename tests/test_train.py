@@ -8,7 +8,7 @@ import torch
 
 from mini_sora.data import Shots
 from mini_sora.fit import FitConfig, fit
-from mini_sora.pipeline import Sora
+from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
 from mini_sora.train import dit_objective, stream, vae_objective

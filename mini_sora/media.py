@@ -1,0 +1,136 @@
+"""Pictures and videos of the user's own, as frames that a model takes: PNG, JPEG, WebP, GIF, MP4.
+
+A file may be anything, so its size is looked at before its pixels are, and whatever goes wrong in
+between is one kind of error.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .config import UserError, require
+from .video import FPS, MAX_FRAMES
+
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
+MOVIES = (".mp4", ".mov", ".mkv", ".webm")
+MAX_PIXELS, MAX_ALL = 2**25, 2**31  # of one frame, and of all, before anything is decoded
+FITS = ("crop", "pad")
+
+
+def read_video(path, side=32, size=None, fit="crop", frames=None):
+    """A file as uint8 (T, H, W, 3), at 8 frames per second, T = 1 + 4n; a still picture has T = 1.
+
+    side: the short side to come to, in pixels; H and W are then the multiples of 8 nearest to the file's
+    own aspect, from 9:16 to 16:9; or size: (H, W). fit: crop what does not fit, or pad with the colour
+    of the edge. frames: at most so many. Transparent parts become white. Raises UserError.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    kinds = (*PICTURES, *MOVIES)
+    require(suffix in kinds, f"{path} ends in {suffix!r}; what can be read is {', '.join(kinds)}")
+    require(path.is_file(), f"there is no file {path}; check the name")
+    require(path.stat().st_size > 0, f"{path} is empty")
+    require(fit in FITS, f"fit is {fit!r}; it is one of {', '.join(FITS)}")
+    most = MAX_FRAMES if frames is None else frames
+    require(1 <= most <= MAX_FRAMES, f"{most} frames do not work: from 1 to {MAX_FRAMES}")
+    try:
+        shown = _movie(path) if suffix in MOVIES else _pictures(path, PICTURES[suffix])
+        made = []
+        for image in _resample(shown, most):
+            size = size or _near_size(image.size, side)
+            made.append(_fitted(image, size, fit))
+    except UserError:
+        raise
+    except Exception as error:  # decoders fail in their own ways on what is damaged
+        raise UserError(f"{path} is damaged or not what its name says ({error})") from error
+    require(made, f"{path} has no frames")
+    return np.stack(made[: 1 + (len(made) - 1) // 4 * 4])
+
+
+def _check_pixels(path, width, height, frames):
+    fine = 0 < width * height <= MAX_PIXELS and 0 <= width * height * frames <= MAX_ALL
+    shown = f"{frames} frames of {width}x{height}" if frames > 1 else f"{width}x{height} pixels"
+    require(fine, f"{path} has {shown}; that is more than is read here, so make it smaller first")
+
+
+def _pictures(path, kind):
+    """The frames of a picture file and how long each is shown: yields (image, seconds)."""
+    with Image.open(path, formats=[kind]) as file:
+        count = getattr(file, "n_frames", 1)
+        _check_pixels(path, *file.size, count)
+        for i in range(count):
+            file.seek(i)
+            file.load()
+            image = file if count > 1 else ImageOps.exif_transpose(file)
+            yield _rgb(image), (file.info.get("duration") or 100) / 1000 if count > 1 else 0.0
+
+
+def _rgb(image):
+    """Any mode to RGB, on white."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _movie(path):
+    """The same of a film, with the extra [video]."""
+    try:
+        import av
+    except ImportError:
+        raise UserError(f'{path}: films need the extra [video]: pip install "mini-sora[video]"') from None
+    with av.open(str(path)) as container:
+        require(container.streams.video, f"{path} has no pictures")
+        stream = container.streams.video[0]
+        _check_pixels(path, stream.width, stream.height, max(stream.frames, 1))
+        start, image = 0.0, None
+        for frame in container.decode(stream):
+            _check_pixels(path, frame.width, frame.height, 1)
+            time = float(frame.pts * stream.time_base)
+            if image:
+                yield image, time - start
+            start, image = time, frame.to_image()
+        if image:
+            yield image, 1 / float(stream.average_rate or FPS)
+
+
+def _resample(shown, most):
+    """Of (image, seconds), those that are seen in the middle of each eighth of a second, at most so
+    many, and one at least."""
+    end, made, image = 0.0, 0, None
+    for image, seconds in shown:
+        end += seconds
+        while made < most and (made + 0.5) / FPS < end:
+            yield image
+            made += 1
+        if made == most:
+            return
+    if image and not made:
+        yield image
+
+
+def _near_size(size, side):
+    """The (H, W) in multiples of 8 with this short side and nearly the aspect of a (width, height)."""
+    width, height = size
+    long = min(max(size) / min(size), 16 / 9) * side
+    long = max(side, round(long / 8) * 8)
+    return (side, long) if width >= height else (long, side)
+
+
+def _fitted(image, size, fit):
+    """An image brought to (H, W): enlarged or reduced evenly, and cropped before or padded after."""
+    height, width = size
+    box, near = (0, 0, image.width, image.height), size
+    if fit == "crop":
+        scale = min(image.width / width, image.height / height)
+        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        box = left, top, left + scale * width, top + scale * height
+    else:
+        scale = max(image.width / width, image.height / height)
+        near = max(1, round(image.height / scale)), max(1, round(image.width / scale))
+    # A box averages what falls into a pixel, so what was enlarged by repeating pixels comes back.
+    filtering = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
+    frame = np.asarray(image.resize(near[::-1], filtering, box=box))
+    top, left = (height - near[0]) // 2, (width - near[1]) // 2
+    return np.pad(frame, ((top, height - near[0] - top), (left, width - near[1] - left), (0, 0)), mode="edge")

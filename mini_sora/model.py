@@ -1,0 +1,104 @@
+"""The settings of a whole model, and its network: the text encoder and the DiT as one."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from torch import nn
+
+from .config import check_numbers, require
+from .data import FAMILY_NAMES
+from .diffusion import SCHEDULES, TARGETS
+from .dit import DiT, DiTConfig
+from .samplers import STEPS
+from .text import TextConfig, TextEncoder
+from .vae import VAEConfig
+from .video import MAX_FRAMES
+
+MAX_SIDE, MAX_TOKENS = 512, 8192
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
+    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to."""
+
+    schedule: str = "linear"
+    target: str = "v"
+    sampler: str = "euler"
+    steps: int = 20
+    guidance: float = 2.0
+    guide_from: float = 0.0
+    guide_to: float = 1.0
+    shift: float = 3.0
+
+    def __post_init__(self):
+        choices = {"schedule": SCHEDULES, "target": TARGETS, "sampler": STEPS}
+        for name, options in choices.items():
+            value = getattr(self, name)
+            require(value in options, f"{name} is {value!r}; it is one of {', '.join(options)}")
+        check_numbers(self, high=1, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that must be known to rebuild a model from its weights; the families of the world that it
+    learned (one that stands there twice was shown twice as often); its own size and length."""
+
+    vae: VAEConfig = VAEConfig()
+    text: TextConfig = TextConfig()
+    dit: DiTConfig = DiTConfig()
+    sampling: SamplerConfig = SamplerConfig()
+    families: tuple[str, ...] = ("shapes-simple",)
+    size: tuple[int, int] = (32, 32)
+    frames: int = 17
+
+    def __post_init__(self):
+        require(self.families, "families needs an entry")
+        for name in self.families:
+            known = f"there is: {', '.join(FAMILY_NAMES)}"
+            require(name in FAMILY_NAMES, f"there is no family {name!r}; {known}")
+        self.latent_shape(self.size, self.frames)
+
+    def latent_shape(self, size, frames):
+        """(C, K, h, w) of the latents of such a clip. Raises UserError for one that cannot be made."""
+        check_size(size, frames)
+        st, ss = self.vae.time_stride, self.vae.space_stride
+        grid = (1 + (frames - 1) // st, size[0] // ss, size[1] // ss)
+        fits = (frames - 1) % st == 0 and size[0] % ss == 0 and size[1] % ss == 0
+        fits = fits and all(n % p == 0 for n, p in zip(grid, self.dit.patch, strict=True))
+        shown = f"{frames} frames of {size[0]}x{size[1]}"
+        require(fits, f"size: {shown} do not divide into the model's patches; choose others")
+        tokens = math.prod(grid) // math.prod(self.dit.patch)
+        require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
+        return self.vae.channels, *grid
+
+
+def words_of(text):
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def check_size(size, frames):
+    """Raise UserError unless the size is a multiple of 8 each way and frames is 1 + 4n."""
+    for side in size:
+        fine = isinstance(side, int) and 8 <= side <= MAX_SIDE and side % 8 == 0
+        require(fine, f"the side {side} does not work: sides are multiples of 8 from 8 to {MAX_SIDE} pixels")
+    fine = isinstance(frames, int) and 1 <= frames <= MAX_FRAMES and frames % 4 == 1
+    near = max(1, round((frames - 1) / 4) * 4 + 1) if abs(frames) < 1e6 else 17
+    require(
+        fine, f"{frames} frames do not work: a clip has 1 + 4n of them (1, 5, 9, 13, 17, ...); try {near}"
+    )
+
+
+class Sora(nn.Module):
+    """The text encoder and the DiT, trained as one."""
+
+    def __init__(self, config):  # a ModelConfig
+        super().__init__()
+        self.text = TextEncoder(config.text)
+        self.dit = DiT(config.dit, config.vae.channels, config.text.width, config.vae.time_stride)
+
+    def forward(self, z, t, tokens, mask, actions=None):
+        """z: (B, C, K, h, w); t: (B, K); tokens, mask: (B, L); actions: (B, T - 1) -> like z."""
+        return self.dit(z, t, self.text(tokens, mask), mask, actions)

@@ -1,0 +1,163 @@
+"""Files of the user's own: what is saved comes back, and no file, however broken, does worse than say so."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_gen import make_clip
+from mini_sora import Video, media
+from mini_sora.config import UserError
+from mini_sora.media import read_video
+
+CLIP = make_clip("shapes", 3, (32, 48), 33).video
+
+
+@pytest.mark.parametrize("suffix, off", [(".webp", 0), (".gif", 40), (".mp4", 60)])
+def test_what_was_saved_comes_back(tmp_path, suffix, off):
+    if suffix == ".mp4":
+        pytest.importorskip("av")
+    Video(CLIP).save(tmp_path / f"v{suffix}")
+    back = read_video(tmp_path / f"v{suffix}")
+    assert back.shape == CLIP.shape and back.dtype == np.uint8
+    error = np.abs(back.astype(int) - CLIP)
+    assert error.max() <= off and error.mean() <= off / 20
+
+
+def picture(tmp_path, image, name="p.png", **options):
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def test_any_mode_becomes_rgb(tmp_path):
+    for mode, color, shown in (
+        ("L", 100, (100, 100, 100)),
+        ("RGBA", (10, 20, 30, 0), (255, 255, 255)),
+        ("RGBA", (200, 0, 0, 255), (200, 0, 0)),
+        ("P", 0, (0, 0, 0)),
+        ("1", 1, (255, 255, 255)),
+        ("I;16", 0x6400, (100, 100, 100)),
+        ("LA", (100, 255), (100, 100, 100)),
+    ):
+        frames = read_video(picture(tmp_path, Image.new(mode, (40, 40), color)))
+        assert frames.shape == (1, 32, 32, 3) and (frames == shown).all(), mode
+
+
+@pytest.mark.parametrize(
+    "size, fit, shape",
+    [
+        ((400, 300), "crop", (32, 40)),
+        ((300, 401), "pad", (40, 32)),
+        ((1920, 1080), "crop", (32, 56)),
+        ((1080, 1920), "crop", (56, 32)),
+        ((5000, 7), "crop", (32, 56)),
+        ((7, 5000), "pad", (56, 32)),
+        ((1, 1), "pad", (32, 32)),
+    ],
+)
+def test_sides_come_near_to_the_file(tmp_path, size, fit, shape):
+    frames = read_video(picture(tmp_path, Image.new("RGB", size, (9, 8, 7))), fit=fit)
+    assert frames.shape == (1, *shape, 3) and (frames == (9, 8, 7)).all()
+
+
+def test_cropped_or_padded(tmp_path):
+    image = np.zeros((64, 128, 3), np.uint8)
+    image[:, :32], image[:, 32:96], image[:, 96:] = 50, 100, 150  # a quarter, a half, a quarter
+    path = picture(tmp_path, Image.fromarray(image))
+    assert (read_video(path, size=(32, 32)) == 100).all()
+    padded = read_video(path, size=(32, 32), fit="pad")[0, 16, :, 0]
+    assert padded.tolist() == [50] * 8 + [100] * 16 + [150] * 8
+
+
+def test_a_photo_is_turned_as_its_camera_was(tmp_path):
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:32] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise
+    frames = read_video(picture(tmp_path, Image.fromarray(image), "p.jpg", exif=exif))[0]
+    assert frames.shape == (48, 32, 3) and frames[:, 20:].min() > 200 and frames[:, :12].max() < 50
+
+
+def test_frame_rates_become_eight_a_second(tmp_path):
+    frames = [Image.new("RGB", (32, 32), (i * 10,) * 3) for i in range(20)]
+    path = tmp_path / "v.webp"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, lossless=True)  # 20 a second
+    back = read_video(path)
+    assert len(back) == 5  # of one second, as 1 + 4n
+    assert (back[:, 0, 0, 0] // 10).tolist() == [1, 3, 6, 8, 11]  # at 1/16, 3/16, ... of a second
+    assert len(read_video(path, frames=1)) == 1
+
+
+def test_a_gif_of_one_frame_is_a_picture(tmp_path):
+    assert read_video(picture(tmp_path, Image.new("RGB", (8, 8)), "p.gif", duration=4000)).shape[0] == 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "mp4"])
+def test_mutants_are_refused_or_read(tmp_path, suffix):
+    if suffix == "mp4":
+        pytest.importorskip("av")
+    if suffix in ("png", "jpg"):
+        buffer = io.BytesIO()
+        Image.fromarray(CLIP[0]).save(buffer, {"png": "png", "jpg": "jpeg"}[suffix])
+        whole = buffer.getvalue()
+    else:
+        whole = Video(CLIP[:5]).to_bytes(f".{suffix}", scale=1)
+    path, chance, refused = tmp_path / f"v.{suffix}", random.Random(0), 0
+    for i in range(500):
+        content = bytearray(whole)
+        if i % 2:
+            content = content[: chance.randrange(len(content))]
+        for _ in range(0 if i % 4 == 1 else chance.randint(1, 8)):
+            if content:
+                content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content)
+        try:
+            frames = read_video(path)
+            assert len(frames) >= 1 and frames.shape[1] % 8 == 0 and frames.dtype == np.uint8
+        except UserError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 100
+
+
+def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    big = Image.new("1", (8192, 8192))
+    path = picture(tmp_path, big)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UserError, match="8192x8192"):
+        read_video(path)
+
+
+def test_too_many_frames_are_refused(tmp_path, monkeypatch):
+    frames = [Image.new("L", (200, 100), i) for i in range(60)]
+    frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:], duration=20)
+    assert len(read_video(tmp_path / "v.gif")) == 9
+    monkeypatch.setattr(media, "MAX_ALL", 1_000_000)
+    with pytest.raises(UserError, match="60 frames of 200x100"):
+        read_video(tmp_path / "v.gif")
+
+
+@pytest.mark.parametrize(
+    "name, content, word",
+    [
+        ("v.txt", b"x", "ends in '.txt'"),
+        ("none.gif", None, "there is no file"),
+        ("v.gif", b"", "is empty"),
+        ("v.gif", b"hello", "damaged"),
+        ("v.mp4", b"hello", "damaged"),
+        ("v.png", b"GIF89a", "damaged"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, word):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=word):
+        read_video(tmp_path / name)
+
+
+def test_a_strange_fit_is_refused(tmp_path):
+    with pytest.raises(UserError, match="crop, pad"):
+        read_video(picture(tmp_path, Image.new("RGB", (8, 8))), fit="squeeze")

@@ -1,0 +1,177 @@
+"""Every way of asking. Where the model's place is taken by the world itself, each must come out exact."""
+
+import numpy as np
+import pytest
+import torch
+
+from data_gen import make_batch
+from mini_sora import MiniSora, Video
+from mini_sora.config import UserError
+
+PROMPT = "a red circle moves left"
+CLIPS = make_batch("shapes", range(2), (24, 32), 49).video
+
+
+class World:
+    """Takes the place of a model's sampler: each call gives the next of some stretches of the truth.
+
+    What the call says it knows must be the truth's latents there; single: whether the window's first
+    frame too, which goes through the VAE once more from the second window on.
+    """
+
+    def __init__(self, sora, monkeypatch, clips, *stretches):
+        self.sora, self.clips, self.stretches, self.masks = sora, clips, list(stretches), []
+        monkeypatch.setattr(sora, "_film", self)
+
+    def __call__(self, prompts, sources, shape, given, known, **options):
+        first, last = self.stretches[len(self.masks)]
+        z = self.sora.encode(self.clips[: len(prompts), first : last + 1])
+        assert z.shape[1:] == tuple(shape), "the window is not this long"
+        told = known.clone()
+        told[0] = told[0] and not self.masks
+        torch.testing.assert_close(given[:, :, told], z[:, :, told], atol=1e-4, rtol=1e-4)
+        self.masks.append("".join("1" if k else "?" for k in known))
+        return z
+
+
+def near(a, b):
+    assert a.shape == b.shape
+    assert np.abs(a.astype(int) - b).max() <= 1
+
+
+def through(sora, clips):
+    return sora.decode(sora.encode(clips))
+
+
+def test_forward_windows_slide_over_the_clip(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (8, 24), (16, 32))
+    videos = smoke.extend(list(CLIPS[:, :17]), [PROMPT] * 2, 16)
+    assert world.masks == ["111??", "111??"]
+    made = np.stack([video.frames for video in videos])
+    assert np.array_equal(made[:, :17], CLIPS[:, :17]), "what was there is left as it is"
+    near(made[:, 17:], through(smoke, CLIPS[:, :33])[:, 17:])
+
+
+def test_backward_windows_end_in_the_clip(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (8, 24), (0, 16))
+    videos = smoke.extend(list(CLIPS[:, 16:33]), [PROMPT] * 2, 16, direction="backward")
+    assert world.masks == ["???11", "???11"]
+    made = np.stack([video.frames for video in videos])
+    assert np.array_equal(made[:, 16:], CLIPS[:, 16:33])
+    near(made[:, :8], through(smoke, CLIPS[:, :17])[:, :8])
+    near(made[:, 8:16], through(smoke, CLIPS[:, 8:25])[:, :8])
+
+
+def test_a_picture_becomes_a_video(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (0, 16), (8, 20))
+    video = smoke.animate(CLIPS[0, 0], PROMPT, frames=21)
+    assert world.masks == ["1????", "111?"]
+    assert np.array_equal(video.frames[0], CLIPS[0, 0])
+    near(video.frames[1:], through(smoke, CLIPS[:1, :21])[0, 1:])
+
+
+def test_a_bridge_knows_both_its_ends(smoke, monkeypatch):
+    a, b = CLIPS[:, :17], CLIPS[:, 32:]
+    world = World(smoke, monkeypatch, CLIPS, (8, 40))
+    videos = smoke.connect(list(a), list(b), [PROMPT] * 2)
+    assert world.masks == ["111????11"]
+    made = np.stack([video.frames for video in videos])
+    assert made.shape[1] == 49 and np.array_equal(made[:, :17], a) and np.array_equal(made[:, 32:], b)
+    near(made[:, 17:32], through(smoke, CLIPS)[:, 17:32])
+
+
+def test_a_loop_leads_from_its_end_to_its_beginning(smoke, monkeypatch):
+    clip = CLIPS[:1, :17]
+    round_and_round = np.concatenate([clip, CLIPS[:1, 17:32], clip], axis=1)
+    World(smoke, monkeypatch, round_and_round, (8, 40))
+    video = smoke.loop(PROMPT, clip[0])
+    assert len(video.frames) == 32 and np.array_equal(video.frames[:17], clip[0])
+    near(video.frames[17:], through(smoke, round_and_round)[0, 17:32])
+
+
+def test_long_videos_are_made_window_by_window(smoke):
+    pieces = list(smoke.stream(PROMPT, frames=49, steps=1))
+    assert [piece.shape[1] for piece in pieces] == [17, 8, 8, 8, 8]
+    whole = smoke.generate(PROMPT, seconds=6, steps=1)
+    assert np.array_equal(whole.frames, np.concatenate(pieces, axis=1)[0])
+    assert len(smoke.generate(PROMPT, frames=33, steps=1).frames) == 33
+
+
+def test_actions_go_with_their_frames(smoke, monkeypatch):
+    seen = []
+
+    def film(prompts, sources, shape, given=None, known=None, actions=None, **options):
+        seen.append(actions)
+        return torch.zeros(len(prompts), *shape)
+
+    monkeypatch.setattr(smoke, "_film", film)
+    actions = torch.arange(48)[None] % 5  # before frame i + 1
+    smoke.generate(PROMPT, frames=49, actions=actions)
+    assert [part.tolist() for part in seen] == [
+        actions[:, first : first + 16].tolist() for first in (0, 8, 16, 24, 32)
+    ]
+
+
+def test_strength_says_how_much_is_left(smoke):
+    clip = CLIPS[0, :17]
+    ghost = through(smoke, clip[None])[0].astype(int)
+    off = [
+        np.abs(smoke.edit(clip, PROMPT, strength, steps=4).frames - ghost).mean() for strength in (1e-3, 0.9)
+    ]
+    assert off[0] < 1 < off[1]
+
+
+def test_upscale_doubles_both_sides(smoke):
+    draft = Video(CLIPS[0, :5], PROMPT)
+    video = smoke.upscale(draft, 2, steps=2)
+    assert video.frames.shape == (5, 48, 64, 3) and video.prompt == PROMPT
+    both = smoke.upscale([draft, draft], 2, steps=2)
+    assert len(both) == 2 and np.array_equal(both[0].frames, video.frames)
+    still = smoke.upscale(draft, 1, strength=1e-4, steps=2)
+    near(still.frames, through(smoke, CLIPS[:1, :5])[0])
+
+
+@pytest.mark.parametrize("name", ["animate", "extend", "backward", "loop", "edit"])
+def test_alone_or_in_a_batch(smoke, name):
+    clips = CLIPS[:, :1] if name == "animate" else CLIPS[:, :17]
+
+    def ask(videos, prompt, seed):
+        if name == "backward":
+            return smoke.extend(videos, prompt, 8, "backward", seed, steps=2)
+        if name == "loop":
+            return smoke.loop(prompt, videos, seed=seed, steps=2)
+        return getattr(smoke, name)(videos, prompt, seed=seed, steps=2)
+
+    both = ask(list(clips), [PROMPT, "a blue square rises"], 5)
+    near(both[1].frames, ask(clips[1], "a blue square rises", 6).frames)
+
+
+@pytest.mark.parametrize(
+    "ask, word",
+    [
+        (lambda s: s.animate(CLIPS[0], PROMPT), "not a picture but a video"),
+        (lambda s: s.animate(CLIPS[0, 0, :20], PROMPT), "side 20"),
+        (lambda s: s.animate(CLIPS[0, 0].astype(float), PROMPT), "uint8"),
+        (lambda s: s.animate([CLIPS[0, 0]], [PROMPT, PROMPT]), "1 videos and 2 prompts"),
+        (lambda s: s.animate(CLIPS[0, 0], PROMPT, frames=16), "16 frames"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, 15), "64 frames"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, direction="up"), "forward, backward"),
+        (lambda s: s.extend(CLIPS[0, :1], PROMPT, direction="backward"), "single picture"),
+        (lambda s: s.extend(CLIPS[0, :16], PROMPT), "16 frames"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0, :, :, :24], PROMPT), "differ in size"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, frames=16), "do not fit between"),
+        (lambda s: s.edit(CLIPS[0, :17], PROMPT, strength=0), "strength"),
+        (lambda s: s.edit(CLIPS[0, :17], PROMPT, strength=float("nan")), "strength"),
+        (lambda s: s.upscale(CLIPS[0, :17], 2), "say with prompt"),
+        (lambda s: s.upscale(CLIPS[0, :17], 1.1, PROMPT), "side"),
+        (lambda s: s.upscale(CLIPS[0, :17], float("nan"), PROMPT), "factor"),
+        (lambda s: s.generate(PROMPT, frames=17, seconds=2), "not both"),
+        (lambda s: s.generate(PROMPT, seconds=float("nan")), "seconds"),
+        (lambda s: s.generate([]), "no prompt"),
+        (lambda s: s.loop("  "), "empty"),
+    ],
+)
+def test_impossible_wishes_are_refused(smoke, ask, word):
+    assert isinstance(smoke, MiniSora)
+    with pytest.raises(UserError, match=word):
+        ask(smoke)
