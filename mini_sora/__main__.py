@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,38 +12,15 @@ from tqdm import tqdm
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
+from .commands import ASKS, add_sampling, sampling_of, whole
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
-from .evaluate import judge, sheet, verdict
 from .fit import compute_dtype
-from .pipeline import WEIGHTS, check_device, warn_unknown
+from .pipeline import WEIGHTS, check_device
 from .presets import PRESETS
 from .report import evaluate, table, write
 from .tasks import MiniSora
 from .train import train
-from .video import check_output, check_writable
-
-
-def parse_size(text):
-    """'32x56' -> (32, 56), height first."""
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise UserError(f"--size is height x width, as in 32x56, not {text!r}") from None
-    return height, width
-
-
-def _whole(text):
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"{text!r} is not a whole number") from None
-
-
-def _number(text):
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"{text!r} is not a number") from None
+from .video import check_writable
 
 
 def build_parser():
@@ -65,29 +41,8 @@ def build_parser():
         made[name].add_argument("--debug", action="store_true", help="show a traceback where something fails")
         return made[name]
 
-    def sampling(sub):
-        sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
-        sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
-        sub.add_argument("--seed", type=_whole, default=0, help="same seed, same video (0)")
-        sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")
-        sub.add_argument("--steps", type=_whole, help="denoising steps: fewer is faster, more is finer")
-        sub.add_argument(
-            "--guidance", type=_number, help="how strictly to follow the prompt; 1 is no guidance"
-        )
-
-    sub = command(
-        "generate",
-        "turn prompts into videos, and judge each",
-        'generate "a red circle moves left" -o circle.gif --seed 0',
-    )
-    sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
-    sub.add_argument(
-        "-o", "--output", required=True, help=".gif, .webp, .png (filmstrip), .mp4; or a directory"
-    )
-    sub.add_argument("--size", type=parse_size, help="height x width in pixels, multiples of 8 (as trained)")
-    sub.add_argument("--frames", type=_whole, help="1 + 4n frames, at 8 a second (as trained); 1 is an image")
-    sub.add_argument("--force", action="store_true", help="replace what is there")
-    sampling(sub)
+    for name, (help, example, (add, _)) in ASKS.items():
+        add(command(name, help, example))
 
     sub = command(
         "train",
@@ -109,66 +64,23 @@ def build_parser():
         "measure a model on unseen scenes, beside the ceiling and the truth",
         "evaluate --weights quick --count 256 -o report",
     )
-    sub.add_argument("--count", type=_whole, default=256, help="clips to judge for each row (256)")
+    sub.add_argument("--count", type=whole, default=256, help="clips to judge for each row (256)")
     sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
     sub.add_argument("-o", "--output", help="a directory for report.json and pictures of what went wrong")
     sub.add_argument("--force", action="store_true", help="replace what is there")
-    sampling(sub)
+    add_sampling(sub)
 
     sub = command("bench", "measure how fast a preset trains and samples here", "bench --preset tiny")
     sub.add_argument("--preset", default="tiny", help=f"whose shape: {', '.join(PRESETS)} (tiny)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 
     sub = command("sweep", "train and judge every choice that quick is made of", "sweep -o runs/sweep")
-    sub.add_argument("--seeds", type=_whole, default=3, help="runs of each variant (3)")
-    sub.add_argument("--count", type=_whole, default=256, help="clips to judge for each run (256)")
+    sub.add_argument("--seeds", type=whole, default=3, help="runs of each variant (3)")
+    sub.add_argument("--count", type=whole, default=256, help="clips to judge for each run (256)")
     sub.add_argument("-o", "--output", required=True, help="a directory; what is there is not done again")
 
     command("doctor", "show versions, device, precision, weights and write access", "doctor")
     return parser, made
-
-
-def _asked(args):
-    """The sampling flags that were given."""
-    names = ("sampler", "steps", "guidance")
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-
-
-def run_generate(args):
-    output, several = Path(args.output), len(args.prompt) > 1
-    if several:
-        require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
-        require(not output.is_file(), f"{output} is a file; several prompts need a directory")
-        check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
-    else:
-        check_output(output, args.force)
-    sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    for prompt in args.prompt:
-        warn_unknown(sora, prompt)
-    began = time.perf_counter()
-    with tqdm(desc="denoising", unit="step", delay=1, leave=False) as bar:
-
-        def progress(done, steps):
-            bar.total = steps
-            bar.update(done - bar.n)
-
-        asked = {"size": args.size, "frames": args.frames, "seed": args.seed, **_asked(args)}
-        videos = sora.generate(args.prompt, progress=progress, **asked)
-    seconds = time.perf_counter() - began
-    reports = judge([video.frames for video in videos], args.prompt)
-    paths = [output]
-    if several:
-        output.mkdir(exist_ok=True)
-        paths = [output / f"{i:02d}.gif" for i in range(len(videos))]
-    for video, report, path in zip(videos, reports, paths, strict=True):
-        video.save(path, force=args.force)
-        print(f"{path}: {video.prompt}  [{verdict(report)}]")
-    if several:
-        frames = [video.frames for video in videos]
-        checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
-        right = sum(bool(report and report.ok) for report in reports)
-        print(f"{output / 'sheet.png'}: {right} of {len(videos)} right")
-    print(f"{seconds / len(videos):.2f} s a clip")
 
 
 def preset(name):
@@ -209,7 +121,7 @@ def run_evaluate(args):
             bar.set_description(name)
             bar.update()
 
-        report, examples = evaluate(sora, args.count, args.rows, args.seed, progress, **_asked(args))
+        report, examples = evaluate(sora, args.count, args.rows, progress=progress, **sampling_of(args))
     print(table(report))
     if args.output:
         write(folder, report, examples)
@@ -267,7 +179,7 @@ def main(argv=None):
     parser, _ = build_parser()
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     commands = {
-        "generate": run_generate,
+        **{name: run for name, (_, _, (_, run)) in ASKS.items()},
         "train": run_train,
         "evaluate": run_evaluate,
         "bench": run_bench,

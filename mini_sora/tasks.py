@@ -35,7 +35,9 @@ class MiniSora(Pipeline):
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
 
-    def stream(self, prompt, size=None, frames=None, seconds=None, seed=0, actions=None, **options):
+    def stream(
+        self, prompt, size=None, frames=None, seconds=None, seed=0, actions=None, progress=None, **options
+    ):
         """As generate, piece by piece as they are made: yields uint8 (B, n, H, W, 3), T frames in all.
         What it holds in memory does not grow with T."""
         prompts, size = prompts_of(prompt), tuple(size or self.config.size)
@@ -51,10 +53,11 @@ class MiniSora(Pipeline):
         if actions is not None:
             actions = torch.as_tensor(actions)
         first = None if actions is None else actions[:, : whole - 1]
-        z = self._film(prompts, sources, shape, actions=first, **options)
+        at_once = progress if whole == frames else None
+        z = self._film(prompts, sources, shape, actions=first, progress=at_once, **options)
         clip = self.decode(z)
         yield clip
-        yield from self._go_on(prompts, sources, clip, z, frames - whole, actions, **options)
+        yield from self._go_on(prompts, sources, clip, z, frames - whole, actions, progress, **options)
 
     def animate(self, image, prompt, frames=None, seed=0, actions=None, **options):
         """A picture to a video that begins with it.

@@ -8,10 +8,13 @@ import time
 import pytest
 from PIL import Image
 
+from data_gen import make_clip
 from data_gen.__main__ import main as data_gen
+from mini_sora import Video
 from mini_sora.__main__ import main
 from mini_sora.checkpoint import steps_of
 from mini_sora.config import UserError
+from mini_sora.media import read_video
 
 PROMPT = "a red circle moves left"
 
@@ -63,6 +66,42 @@ def test_unknown_words_are_named(smoke_run, tmp_path, capsys):
     assert "'dog', 'jumps'" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "picture.png"
+    Image.new("RGB", (60, 40), "red").save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "argv, shape",
+    [
+        (("generate", PROMPT, "--seconds", "4"), (33, 32, 32)),
+        (("animate", "PICTURE", PROMPT, "--frames", "5"), (5, 32, 48)),
+        (("animate", "PICTURE", PROMPT, "--fit", "pad", "--size", "32x32"), (17, 32, 32)),
+        (("extend", "VIDEO", PROMPT), (33, 32, 40)),
+        (("extend", "VIDEO", PROMPT, "--direction", "backward", "--more", "8"), (25, 32, 40)),
+        (("connect", "VIDEO", "PICTURE", PROMPT, "--between", "7"), (25, 32, 40)),
+        (("loop", PROMPT, "--between", "7"), (24, 32, 32)),
+        (("loop", PROMPT, "--video", "VIDEO"), (32, 32, 40)),
+        (("edit", "VIDEO", PROMPT, "--strength", "0.5"), (17, 32, 40)),
+        (("upscale", "VIDEO", PROMPT, "--factor", "2"), (17, 64, 80)),
+    ],
+)
+def test_every_way_of_asking_writes_its_video(argv, shape, smoke_run, picture, tmp_path, capsys):
+    video = Video(make_clip("shapes", 0, (32, 40), 17).video)
+    video.save(tmp_path / "video.webp")
+    names = {"PICTURE": str(picture), "VIDEO": str(tmp_path / "video.webp")}
+    out = tmp_path / "out.webp"
+    argv = [names.get(a, a) for a in argv]
+    assert main([*argv, "-o", str(out), "--weights", str(smoke_run)]) == 0
+    assert read_video(out, size=shape[1:]).shape == (1 + (shape[0] - 1) // 4 * 4, *shape[1:], 3)
+    with Image.open(out) as image:
+        times = sum(image.seek(i) or (image.load() and image.info["duration"]) for i in range(image.n_frames))
+        assert round(times / 125) == shape[0] and image.size[0] * shape[1] == image.size[1] * shape[2]
+    assert PROMPT in capsys.readouterr().out
+
+
 GENERATE = ("generate", PROMPT, "-o", "OUT.gif", "--weights", "RUN")
 MISTAKES = [
     (("generate", "", *GENERATE[2:]), "empty"),
@@ -94,7 +133,19 @@ MISTAKES = [
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "16x32"), "24 pixels"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.dit.patch", "2x2x2"), "patches"),
     (("train", "--preset", "smoke", "--out", "RUN", "--resume", "--judged", "64"), "judged: 4 against 64"),
-    ((*GENERATE, "--size", "512x512", "--frames", "401"), "patches"),
+    ((*GENERATE, "--size", "512x512", "--frames", "17"), "patches"),
+    ((*GENERATE, "--seconds", "nan"), "seconds"),
+    ((*GENERATE, "--seconds", "2", "--frames", "17"), "not both"),
+    (("animate", "nowhere.png", PROMPT, *GENERATE[2:]), "no file nowhere.png"),
+    (("animate", "PICTURE", PROMPT, *GENERATE[2:], "--fit", "squeeze"), "crop, pad"),
+    (("animate", "PICTURE", PROMPT, *GENERATE[2:], "--frames", "16"), "try 17"),
+    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--direction", "up"), "forward, backward"),
+    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--direction", "backward"), "single picture"),
+    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--more", "3"), "4 frames"),
+    (("connect", "PICTURE", "RUN", PROMPT, *GENERATE[2:]), "ends in"),
+    (("edit", "PICTURE", PROMPT, *GENERATE[2:], "--strength", "2"), "strength"),
+    (("upscale", "PICTURE", PROMPT, *GENERATE[2:], "--factor", "-1"), "factor"),
+    (("loop", " ", *GENERATE[2:]), "empty"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.stepz", "3"), "--dit.fit.steps"),
     (("evaluate", "--weights", "RUN", "--count", "0"), "--count"),
@@ -106,8 +157,10 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("argv, word", MISTAKES, ids=[f"{i}-{word}" for i, (_, word) in enumerate(MISTAKES)])
-def test_mistakes_are_one_sentence(argv, word, smoke_run, tmp_path, capsys):
-    argv = [a.replace("OUT", str(tmp_path / "out")).replace("RUN", str(smoke_run)) for a in argv]
+def test_mistakes_are_one_sentence(argv, word, smoke_run, picture, tmp_path, capsys):
+    names = {"OUT": tmp_path / "out", "RUN": smoke_run, "PICTURE": picture}
+    for name, path in names.items():
+        argv = [a.replace(name, str(path)) for a in argv]
     assert word in fails(capsys, *argv)
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ LAYERS = (
     {"fit", "tasks"},
     {"report", "presets"},
     {"train"},
-    {"bench", "sweep"},
+    {"bench", "sweep", "commands"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

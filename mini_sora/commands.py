@@ -1,0 +1,257 @@
+"""The commands that make videos: generate, animate, extend, connect, loop, edit and upscale."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import checkpoint
+from .config import UserError, require
+from .evaluate import judge, sheet, verdict
+from .media import FITS, read_video
+from .pipeline import warn_unknown
+from .tasks import MiniSora
+from .video import Video, check_output, check_writable, encode
+
+
+def parse_size(text):
+    """'32x56' -> (32, 56), height first."""
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UserError(f"--size is height x width, as in 32x56, not {text!r}") from None
+    return height, width
+
+
+def whole(text):
+    """A whole number of the command line."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a whole number") from None
+
+
+def number(text):
+    """A number of the command line."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a number") from None
+
+
+def add_sampling(sub):
+    """The flags of every command that asks a model."""
+    sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+    sub.add_argument("--seed", type=whole, default=0, help="same seed, same video (0)")
+    sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")
+    sub.add_argument("--steps", type=whole, help="denoising steps: fewer is faster, more is finer")
+    sub.add_argument("--guidance", type=number, help="how strictly to follow the prompt; 1 is no guidance")
+
+
+def sampling_of(args):
+    """The sampling flags that were given."""
+    names = ("seed", "sampler", "steps", "guidance")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _add(sub, *flags, several=False):
+    """The flags of a command that makes a video, after what it is made from."""
+    kinds = ".gif, .webp, .png (filmstrip), .mp4"
+    sub.add_argument("-o", "--output", required=True, help=kinds + ("; or a directory" if several else ""))
+    sub.add_argument("--force", action="store_true", help="replace what is there")
+    known = {
+        "frames": (whole, "1 + 4n frames, at 8 a second (as trained); 1 is an image"),
+        "seconds": (number, "instead of --frames; 60 is a minute"),
+        "more": (whole, "frames to add, a multiple of 4 (16)"),
+        "between": (whole, "frames between, 3 + 4n (15)"),
+        "size": (parse_size, "height x width in pixels, multiples of 8 (as trained, or near the file's)"),
+        "strength": (number, "from 0, stay as it is, to 1, make it all anew"),
+        "factor": (number, "how much larger, both ways (2)"),
+        "fit": (str, f"a file of another aspect: {' or '.join(FITS)} (crop)"),
+        "direction": (str, "forward or backward (forward)"),
+    }
+    for flag in flags:
+        kind, help = known[flag]
+        sub.add_argument(f"--{flag}", type=kind, help=help)
+    add_sampling(sub)
+
+
+def _given(args, **names):
+    """The flags that were given, under the names that a task has for them."""
+    return {
+        name: getattr(args, flag) for name, flag in names.items() if getattr(args, flag, None) is not None
+    }
+
+
+def _read(sora, args, path):
+    """A file at the model's own short side, or at --size."""
+    return read_video(path, min(sora.config.size), args.size, args.fit or "crop")
+
+
+def add_generate(sub):
+    sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
+    _add(sub, "size", "frames", "seconds", several=True)
+
+
+def run_generate(args):
+    output, several = Path(args.output), len(args.prompt) > 1
+    if not several:
+        return _film(args, args.prompt[0], _generate)
+    require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
+    require(not output.is_file(), f"{output} is a file; several prompts need a directory")
+    check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
+    sora = _loaded(args, *args.prompt)
+    began = time.perf_counter()
+    with _bar() as progress:
+        asked = _given(args, size="size", frames="frames", seconds="seconds")
+        videos = sora.generate(args.prompt, progress=progress, **asked, **sampling_of(args))
+    seconds = time.perf_counter() - began
+    reports = judge([video.frames for video in videos], args.prompt)
+    output.mkdir(exist_ok=True)
+    for i, (video, report) in enumerate(zip(videos, reports, strict=True)):
+        path = output / f"{i:02d}.gif"
+        video.save(path, force=args.force)
+        print(f"{path}: {video.prompt}  [{verdict(report)}]")
+    frames = [video.frames for video in videos]
+    checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
+    right = sum(bool(report and report.ok) for report in reports)
+    print(f"{output / 'sheet.png'}: {right} of {len(videos)} right")
+    print(f"{seconds / len(videos):.2f} s a clip")
+
+
+def _loaded(args, *prompts):
+    sora = MiniSora.from_pretrained(args.weights, device=args.device)
+    for prompt in prompts:
+        warn_unknown(sora, prompt)
+    return sora
+
+
+class _bar:
+    """A progress bar with the time left, for what takes longer than a second."""
+
+    def __enter__(self):
+        self.bar = tqdm(desc="denoising", delay=1, leave=False)
+        return self
+
+    def __call__(self, done, all):
+        self.bar.total = all
+        self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+
+def _film(args, prompt, make):
+    """Make one video, write it piece by piece as it is made, and judge it."""
+    path = check_output(args.output, args.force)
+    sora = _loaded(args, prompt)
+    began, made = time.perf_counter(), []
+    with _bar() as progress:
+
+        def frames():
+            for piece in make(sora, args, progress=progress, **sampling_of(args)):
+                made.append(piece)
+                yield from piece
+
+        content = encode(frames(), path.suffix.lower())
+    checkpoint.write_file(path, content)
+    report = judge([np.concatenate(made)], [prompt])[0]
+    print(f"{path}: {prompt}  [{verdict(report)}]")
+    print(f"{time.perf_counter() - began:.2f} s a clip")
+
+
+def _generate(sora, args, **options):
+    asked = _given(args, size="size", frames="frames", seconds="seconds")
+    return (piece[0] for piece in sora.stream(args.prompt[0], **asked, **options))
+
+
+def _animate(sora, args, **options):
+    picture = _read(sora, args, args.image)[0]
+    return [sora.animate(picture, args.prompt, **_given(args, frames="frames"), **options).frames]
+
+
+def _extend(sora, args, **options):
+    asked = _given(args, frames="more", direction="direction")
+    return [sora.extend(_read(sora, args, args.video), args.prompt, **asked, **options).frames]
+
+
+def _connect(sora, args, **options):
+    a = _read(sora, args, args.a)
+    args.size = a.shape[1:3]
+    asked = _given(args, frames="between")
+    return [sora.connect(a, _read(sora, args, args.b), args.prompt, **asked, **options).frames]
+
+
+def _loop(sora, args, **options):
+    video = _read(sora, args, args.video) if args.video else None
+    return [sora.loop(args.prompt, video, **_given(args, frames="between"), **options).frames]
+
+
+def _edit(sora, args, **options):
+    video = _read(sora, args, args.video)
+    return [sora.edit(video, args.prompt, **_given(args, strength="strength"), **options).frames]
+
+
+def _upscale(sora, args, **options):
+    video = Video(_read(sora, args, args.video), args.prompt)
+    return [sora.upscale(video, **_given(args, factor="factor", strength="strength"), **options).frames]
+
+
+def _task(make, flags, **inputs):
+    """How a command that takes files and one prompt is added, and how it is run."""
+
+    def add(sub):
+        for name, help in inputs.items():
+            sub.add_argument(*([f"--{name[:-1]}"] if name.endswith("_") else [name]), help=help)
+        _add(sub, *flags)
+
+    return add, lambda args: _film(args, args.prompt, make)
+
+
+_FILE = "a video: .gif, .webp, .mp4"
+_PROMPT = "what the whole video shows"
+# name: (what it does, an example, (how to add its flags, how to run it))
+ASKS = {
+    "generate": (
+        "turn prompts into videos, and judge each",
+        'generate "a red circle moves left" -o circle.gif --seed 0',
+        (add_generate, run_generate),
+    ),
+    "animate": (
+        "turn a picture into a video that begins with it",
+        'animate picture.png "a red circle moves left" -o circle.gif',
+        _task(
+            _animate,
+            ("frames", "size", "fit"),
+            image="a picture: .png, .jpg, .webp, .gif",
+            prompt="what happens",
+        ),
+    ),
+    "extend": (
+        "add frames after a video, or before it",
+        'extend circle.gif "a red circle moves left" --direction backward -o longer.gif',
+        _task(_extend, ("more", "direction", "size", "fit"), video=_FILE, prompt=_PROMPT),
+    ),
+    "connect": (
+        "lead from one video over to another",
+        'connect a.gif b.gif "a red circle moves left" -o both.gif',
+        _task(_connect, ("between", "size", "fit"), a=_FILE, b="another, to end with", prompt=_PROMPT),
+    ),
+    "loop": (
+        "make a video that can be played round and round",
+        'loop "a red circle moves left" -o loop.gif',
+        _task(_loop, ("between", "size", "fit"), prompt=_PROMPT, video_="one to close, instead of a new one"),
+    ),
+    "edit": (
+        "make a video again to fit another prompt",
+        'edit circle.gif "a blue circle moves left" --strength 0.8 -o blue.gif',
+        _task(_edit, ("strength", "size", "fit"), video=_FILE, prompt="what it is to show"),
+    ),
+    "upscale": (
+        "make a draft larger, and sharp",
+        'upscale circle.gif "a red circle moves left" --factor 2 -o large.gif',
+        _task(_upscale, ("factor", "strength", "size", "fit"), video=_FILE, prompt=_PROMPT),
+    ),
+}
