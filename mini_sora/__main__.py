@@ -57,6 +57,10 @@ def build_parser():
     sub.add_argument("--force", action="store_true", help="delete the run in --out and start afresh")
     sub.add_argument("--allow-inexact-resume", action="store_true", help="resume on another machine too")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+    own = (
+        "learn the videos in this directory, each beside a .txt with its caption, or all with a captions.csv"
+    )
+    sub.add_argument("--data", dest="data.folder", metavar="DIR", help=own)
     add_flags(sub, PRESETS["quick"])
 
     sub = command(

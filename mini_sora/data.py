@@ -4,9 +4,12 @@ Batch i is a function of the settings, the seed and i alone, so any process can 
 time or again after a resume. All clips of a batch have one grid; another batch has another.
 """
 
+import csv
+import glob
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +19,8 @@ from torch.utils.data import DataLoader
 from data_gen import FAMILIES, make_batch
 from data_gen.env import ACTIONS
 
-from .config import check_numbers, require
+from .config import UserError, check_numbers, require
+from .media import MOVIES, PICTURES, read_video
 
 FAMILY_NAMES = tuple(FAMILIES)
 WIDEST = 16 / 9
@@ -45,7 +49,8 @@ class DataConfig:
 
     sides: short sides in pixels; frames: lengths of clips, 1 is an image; wide: whether to take every
     aspect from 16:9 to 9:16 in steps of 8 pixels, or squares alone; long_prompts: the share of
-    batches whose prompts have every fact; most: clips in a batch, however small they are.
+    batches whose prompts have every fact; most: clips in a batch, however small they are; folder: of
+    clips of one's own, to be learned instead of the world, at the model's own size (see Folder).
     """
 
     sides: tuple[int, ...] = (32,)
@@ -53,6 +58,7 @@ class DataConfig:
     wide: bool = False
     long_prompts: float = 0.0
     most: int = 128
+    folder: str = ""
 
     def __post_init__(self):
         require(self.sides and self.frames, "sides and frames need an entry each")
@@ -121,6 +127,69 @@ class Stream:
                 :, start : start + shown - 1
             ],
         )
+
+
+class Folder:
+    """Clips of one's own instead of the world's: a Stream of stretches of the videos in a directory.
+
+    Each video has its caption in a .txt file of the same name beside it, or in captions.csv, whose lines
+    are: file name, caption. Raises UserError that names every file that cannot be used.
+    """
+
+    def __init__(self, config, size, clips, seed, longest=None):
+        self.config, self.size, self.clips, self.seed, self.longest = config, size, clips, seed, longest
+        place = Path(config.folder)
+        require(place.is_dir(), f"there is no directory {place}; check the name")
+        listed = captions_of(place)
+        self.shots, wrong = [], []
+        for path in sorted(path for path in place.iterdir() if path.suffix.lower() in (*PICTURES, *MOVIES)):
+            try:
+                require(listed.get(path.name, "").strip(), f"{path} has no caption")
+                self.shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
+            except UserError as error:
+                wrong.append(str(error))
+        wrong += [f"{place / name} is not there" for name in listed if not (place / name).is_file()]
+        require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
+        longest = max([len(video) for video, _ in self.shots], default=0)
+        require(self.shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
+        self.frames = [frames for frames in config.frames if frames <= longest]
+        least = min(config.frames)
+        require(self.frames, f"no video in {place} has {least} frames; the longest has {longest}")
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+
+        def draw(high):
+            return int(torch.randint(high, (), generator=generator))
+
+        frames = self.frames[draw(len(self.frames))]
+        shown = min(frames, self.longest or frames)
+        long_enough = [shot for shot in self.shots if len(shot[0]) >= frames]
+        videos, prompts = [], []
+        for video, prompt in (long_enough[draw(len(long_enough))] for _ in range(self.clips)):
+            start = draw(len(video) - shown + 1)
+            videos.append(video[start : start + shown])
+            prompts.append(prompt)
+        actions = torch.zeros(self.clips, shown - 1, dtype=torch.long)
+        return Shots(torch.from_numpy(np.stack(videos)), prompts, actions)
+
+
+def captions_of(place):
+    """{file name: caption} of a directory, from its captions.csv and its .txt files."""
+    listed = {}
+    try:
+        if (place / "captions.csv").is_file():
+            with (place / "captions.csv").open(encoding="utf-8", newline="") as file:
+                for number, row in enumerate(csv.reader(file), 1):
+                    fine = len(row) == 2
+                    require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
+                    listed |= {row[0].strip(): row[1]} if row else {}
+        for path in place.glob("*.txt"):
+            videos = [v for v in place.glob(f"{glob.escape(path.stem)}.*") if v.suffix.lower() != ".txt"]
+            listed |= {video.name: path.read_text(encoding="utf-8") for video in videos}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
+    return listed
 
 
 def batches(data, indices, workers):

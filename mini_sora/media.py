@@ -63,7 +63,7 @@ def _pictures(path, kind):
             file.seek(i)
             file.load()
             image = file if count > 1 else ImageOps.exif_transpose(file)
-            yield _rgb(image), (file.info.get("duration") or 100) / 1000 if count > 1 else 0.0
+            yield _rgb(image), (file.info.get("duration") or 100) / 1000
 
 
 def _rgb(image):

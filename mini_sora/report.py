@@ -234,8 +234,8 @@ def write(folder, report, examples):
     first = [example for made in examples.values() for example in made[:few]]
     write_file(folder / "clips.png", sheet(*zip(*first, strict=True)))
     for name, made in examples.items():
-        failures = [(video, prompt, report) for video, prompt, report in made if not report.ok][:12]
+        failures = [(video, prompt, report) for video, prompt, report in made if report and not report.ok]
         if failures:
             path = folder / "failures" / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
-            write_file(path, sheet(*zip(*failures, strict=True)))
+            write_file(path, sheet(*zip(*failures[:12], strict=True)))
     write_file(folder / "report.json", json.dumps(report, indent=1).encode())

@@ -6,13 +6,14 @@ import shutil
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Stored, Stream, area, to_pixels
+from .data import Folder, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit
@@ -76,6 +77,8 @@ def read_settings(path):
 def stream(config, clips, longest=None, families=()):
     """Batches of about so many clips of the model's own size and length, or of stretches of them."""
     model = config.model
+    if config.data.folder:
+        return Folder(config.data, model.size, clips, config.seed, longest)
     whole = clips * area(min(model.frames, longest or model.frames), model.size)
     return Stream(config.data, families or model.families, whole, config.seed, longest)
 
@@ -168,10 +171,18 @@ class Stages:
         lines.append(f"{'total':10}{sum(row[1] for row in self.rows):8.1f}")
         return "\n".join(lines)
 
-    def kinds(self):
-        """One row of the report for each family, at the model's own size."""
-        c = self.config.model
-        return [Row(name, name, size=c.size, frames=c.frames) for name in dict.fromkeys(c.families)]
+    def samples(self, count):
+        """What to show and judge the model by on its way: [(row, so many clips)], at its own size, a row
+        for each family, or one of the first clips of a folder."""
+        c = self.config
+        if c.data.folder:
+            own = stream(c, 1)
+            row = Row("own clips", "", size=c.model.size, frames=max(own.frames))
+            shots = [shot for shot in own.shots if len(shot[0]) >= row.frames][:count]
+            return [(row, [SimpleNamespace(video=v[: row.frames], caption=p, actions=()) for v, p in shots])]
+        names = dict.fromkeys(c.model.families)
+        rows = [Row(name, name, size=c.model.size, frames=c.model.frames) for name in names]
+        return [(row, row.clips(count)) for row in rows]
 
     def train_vae(self):
         c, how = self.config, self.config.vae
@@ -181,7 +192,7 @@ class Stages:
         data = Stored(data, how.stored) if how.stored else data
         sample = [to_pixels(data[i].clips).to(self.device) for i in range(32)]
 
-        clips = [clip for row in self.kinds() for clip in row.clips(32)]
+        clips = [clip for _, some in self.samples(32) for clip in some]
         prompts, actions = [clip.caption for clip in clips], [clip.actions for clip in clips]
         truth = np.stack([clip.video for clip in clips])
 
@@ -189,7 +200,7 @@ class Stages:
             model.measure_latents(sample)
             rebuilt, psnr = through_vae(model, truth)
             reports = judge(rebuilt, prompts, actions)
-            figures = {"psnr": psnr.mean().item(), "right": scores(reports)["all"]}
+            figures = {"psnr": psnr.mean().item(), "right": scores(reports).get("all", 0.0)}
             return figures, sheet(rebuilt[::8], prompts[::8], reports[::8])
 
         setup = {"model": to_dict(c.model.vae), "vae": to_dict(how)}
@@ -212,7 +223,7 @@ class Stages:
         data = stream(c, how.fit.batch)
         data = Stored(data, how.stored, encode) if how.stored else data
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)
-        clips = [(row, row.clips(16)) for row in self.kinds()]
+        clips = self.samples(16)
         prompts = [clip.caption for _, some in clips for clip in some]
         actions = [clip.actions for _, some in clips for clip in some]
 
@@ -220,7 +231,7 @@ class Stages:
             videos = [video for row, some in clips for video in film(sora, row, some)]
             reports = judge(videos, prompts, actions)
             few = slice(0, None, len(clips))
-            return {"right": scores(reports)["all"]}, sheet(videos[few], prompts[few], reports[few])
+            return {"right": scores(reports).get("all", 0.0)}, sheet(videos[few], prompts[few], reports[few])
 
         setup = {"model": to_dict(c.model), "dit": to_dict(how)}
         out = self.out / "dit"
@@ -228,7 +239,20 @@ class Stages:
         return sora, f"{value:.4f}", f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters"
 
     def judge(self, sora):
+        if self.config.data.folder:
+            return self.show(sora)
         report, examples = evaluate(sora, self.config.judged)
         write(self.out / "report", report, examples)
         right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]
         return report, "", f"{right[0][0]}: {right[0][1]:.1%} right, ceiling {right[0][2]:.1%}"
+
+    def show(self, sora):
+        """Where no checker knows the clips, they can only be looked at."""
+        (row, clips), *_ = self.samples(24)
+        prompts = [clip.caption for clip in clips]
+        _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
+        examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
+        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38]]
+        report = {"weights": to_dict(sora.config), "seed": 0, "rows": {}, "figures": figures}
+        write(self.out / "report", report, {"own clips": examples})
+        return report, "", f"{len(clips)} clips to look at in {self.out / 'report' / 'clips.png'}"

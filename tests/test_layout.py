@@ -7,8 +7,10 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"config", "layers", "patches", "muon", "parallel"},
     {"checkpoint", "diffusion", "vae", "text", "dit"},
-    {"samplers", "video", "data"},
-    {"viz", "model", "media"},
+    {"samplers", "video"},
+    {"media"},
+    {"data"},
+    {"viz", "model"},
     {"pipeline", "evaluate"},
     {"fit", "tasks"},
     {"report", "presets"},

@@ -1,0 +1,90 @@
+"""Training on clips of one's own: what is read from a directory, and how what cannot be is named."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_gen import make_clip
+from mini_sora import MiniSora, Video
+from mini_sora.__main__ import main
+from mini_sora.config import UserError
+from mini_sora.data import DataConfig, Folder
+
+CLIPS = [make_clip("bounce", seed, (32, 32), frames) for seed, frames in enumerate((33, 17, 5))]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Three videos; two have their captions in a list, one beside it."""
+    folder = tmp_path / "own clips"
+    folder.mkdir()
+    for name, clip in zip("abc", CLIPS, strict=True):
+        Video(clip.video).save(folder / f"{name}.webp", scale=1)
+    (folder / "captions.csv").write_text('a.webp,"A circle, and\nmore"\nb.webp,a square\n', encoding="utf-8")
+    (folder / "c.txt").write_text("  Ein Dreieck fällt \n", encoding="utf-8")
+    return folder
+
+
+def folder(place, clips=8, longest=None, **settings):
+    return Folder(DataConfig(folder=str(place), **settings), (32, 32), clips, seed=0, longest=longest)
+
+
+def test_batches_are_stretches_of_the_videos(place):
+    data = folder(place, clips=32)
+    shots = data[0]
+    assert shots.clips.shape == (32, 17, 32, 32, 3) and shots.clips.dtype == torch.uint8
+    assert not shots.actions.any() and shots.actions.shape == (32, 16)
+    assert set(shots.prompts) == {"a circle, and more", "a square"}, "the third is too short"
+    for video, prompt in zip(shots.clips.numpy(), shots.prompts, strict=True):
+        clip = CLIPS[0 if "circle" in prompt else 1].video
+        starts = [i for i in range(len(clip) - 16) if np.array_equal(clip[i : i + 17], video)]
+        assert starts, "not a stretch of its video"
+    again, other = data[0], data[1]
+    assert torch.equal(again.clips, shots.clips) and not torch.equal(other.clips, shots.clips)
+
+
+def test_lengths_are_drawn_and_cut(place):
+    data = folder(place, frames=(5, 33))
+    seen = {5: set(), 33: set()}
+    for i in range(20):
+        seen[data[i].clips.shape[1]] |= set(data[i].prompts)
+    assert seen[33] == {"a circle, and more"} and "ein dreieck fällt" in seen[5]
+    assert folder(place, frames=(33,), longest=9)[0].clips.shape[1] == 9
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda p: (p / "c.txt").unlink(), ["c.webp has no caption"]),
+        (lambda p: (p / "c.txt").write_text(" \n"), ["c.webp has no caption"]),
+        (lambda p: (p / "a.webp").write_bytes(b"RIFF"), ["a.webp is damaged"]),
+        (lambda p: ((p / "a.webp").write_bytes(b""), (p / "d.gif").write_bytes(b"x")), ["a.webp", "d.gif"]),
+        (lambda p: (p / "b.webp").unlink(), ["b.webp is not there"]),
+        (lambda p: (p / "captions.csv").write_text("a.webp"), ["captions.csv, line 1"]),
+        (lambda p: (p / "c.txt").write_bytes(b"\xff\xfe\x00"), ["UTF-8"]),
+        (lambda p: [f.unlink() for f in p.iterdir()], ["has no videos"]),
+        (lambda p: [f.unlink() for f in p.iterdir()] and p.rmdir(), ["no directory"]),
+    ],
+)
+def test_what_cannot_be_used_is_named(place, spoil, words):
+    spoil(place)
+    with pytest.raises(UserError) as error:
+        folder(place)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_videos_that_are_too_short_are_named(place):
+    with pytest.raises(UserError, match="has 101 frames; the longest has 33"):
+        folder(place, frames=(101,))
+
+
+def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", "--preset", "smoke", "--data", str(place), "--out", str(out)]) == 0
+    assert "2 clips to look at" in capsys.readouterr().out
+    with Image.open(out / "report" / "clips.png") as sheet:
+        assert sheet.size[0] > 100
+    sora = MiniSora.from_pretrained(out)
+    assert {"circle", "square"} <= sora.words
+    assert sora.generate("a square").frames.shape == (17, 32, 32, 3)
