@@ -8,7 +8,7 @@ PRESET ?= tiny
 .PHONY: help demo test quick weights bench sweep clean
 
 help:
-	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged (demo/sheet.png)"
+	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
 	@echo "make test    install, lint, test"
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
 	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick too)"
@@ -27,6 +27,7 @@ demo: $(READY)
 		"the square is orange and sinks" "a white triangle stays still" \
 		"there is one cyan circle that climbs" "a video of a yellow block; it drifts leftwards" \
 		"one magenta disc descends"
+	$(BIN)/python -m mini_sora gallery --force -o demo/page.html
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The command line: python -m mini_sora COMMAND. Mistakes are one sentence and exit code 2."""
 
+import json
 import os
 import platform
 import sys
@@ -15,6 +16,7 @@ from . import bench, checkpoint, sweep
 from .commands import ASKS, add_sampling, sampling_of, whole
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
 from .fit import compute_dtype
+from .gallery import gallery
 from .pipeline import WEIGHTS, check_device
 from .presets import PRESETS
 from .report import evaluate, table, write
@@ -74,6 +76,16 @@ def build_parser():
     sub.add_argument("--force", action="store_true", help="replace what is there")
     add_sampling(sub)
 
+    sub = command(
+        "gallery",
+        "make one page that shows everything a model can be asked",
+        "gallery -o page.html --weights quick",
+    )
+    sub.add_argument("-o", "--output", required=True, help="the page: a name that ends in .html")
+    sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+    sub.add_argument("--force", action="store_true", help="replace what is there")
+
     sub = command("bench", "measure how fast a preset trains and samples here", "bench --preset tiny")
     sub.add_argument("--preset", default="tiny", help=f"whose shape: {', '.join(PRESETS)} (tiny)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
@@ -132,6 +144,25 @@ def run_evaluate(args):
         print(f"\n{folder}/failures shows what went wrong, {folder}/report.json has every figure")
 
 
+def run_gallery(args):
+    path = Path(args.output)
+    require(path.suffix == ".html", f"{path} ends in {path.suffix!r}; a page is saved as .html")
+    check_writable(path, args.force)
+    sora = MiniSora.from_pretrained(args.weights, device=args.device)
+    kept = [place / "report.json" for place in (WEIGHTS / args.weights, Path(args.weights) / "report")]
+    report = next((json.loads(file.read_text()) for file in kept if file.is_file()), None)
+    with tqdm(delay=1, leave=False, unit="section") as bar:
+
+        def progress(done, all, title):
+            bar.total = all
+            bar.set_description(title)
+            bar.update(done - bar.n)
+
+        page = gallery(sora, str(args.weights), report, progress)
+    checkpoint.write_file(path, page.encode())
+    print(f"{path}: {len(page) / 1e6:.1f} MB; open it in a browser")
+
+
 def run_bench(args):
     for line in bench.report(preset(args.preset), args.device):
         print(line, flush=True)
@@ -186,6 +217,7 @@ def main(argv=None):
         **{name: run for name, (_, _, (_, run)) in ASKS.items()},
         "train": run_train,
         "evaluate": run_evaluate,
+        "gallery": run_gallery,
         "bench": run_bench,
         "sweep": run_sweep,
         "doctor": run_doctor,

@@ -98,13 +98,15 @@ class Pipeline:
         start=1.0,
         actions=None,
         progress=None,
+        watch=None,
         **sampling,
     ):
         """Noise, and what is given, to latents, guided by the prompts; all public ways end here.
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
         known: which latent frames of them stay, (K,) bool, none if empty; start: the noise time that
-        the others begin at; actions: (B, T - 1). Returns (B, *shape).
+        the others begin at; actions: (B, T - 1); progress: called with (done, all) steps; watch: with
+        (done, guess of z_0), for each part of the batch. Returns (B, *shape).
         """
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
@@ -114,9 +116,11 @@ class Pipeline:
         known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
         made, parts = [], math.ceil(len(prompts) / BATCH)
 
-        def tell(part, done, steps):
+        def tell(part, done, z_0):
             if progress:
-                progress(part * steps + done, parts * steps)
+                progress(part * how.steps + done, parts * how.steps)
+            if watch:
+                watch(done, z_0)
 
         for i in range(0, len(prompts), BATCH):
             part = slice(i, i + BATCH)
@@ -139,7 +143,7 @@ class Pipeline:
                 start=start,
                 shift=how.shift,
                 generators=sources[part],
-                progress=functools.partial(tell, i // BATCH),
+                watch=functools.partial(tell, i // BATCH),
             )
             made.append(z)
         return torch.cat(made)

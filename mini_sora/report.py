@@ -55,9 +55,9 @@ class Row:
         fine = not self.bodies or len(clip.scene.bodies) in self.bodies
         return fine and (not self.words or self.words[0] <= len(clip.long_caption.split()) <= self.words[1])
 
-    def clips(self, count):
-        """The first so many clips of this kind, by their seeds."""
-        found, first = [], 0
+    def clips(self, count, first=0):
+        """The first so many clips of this kind, by their seeds, from one on."""
+        found = []
         while len(found) < count:
             batch = make_batch(self.family, range(first, first + 256), self.size, self.frames, self.split)
             found += [batch[i] for i in range(256) if self.fits(batch[i])]

@@ -56,14 +56,14 @@ def sample(
     start=1.0,
     shift=1.0,
     generators=None,
-    progress=None,
+    watch=None,
 ):
     """Denoise z from noise time `start` to 0: the whole of generation.
 
     denoiser: (z_t, t) -> prediction of this kind; z: (B, C, K, h, w), noise where unknown and
     data where known; known: (B, K) bool, frames that stay as they are, at t = 0; generators: one
-    for each of the B clips, for the noise of ancestral sampling; progress: called with (done, all)
-    steps. Returns (B, C, K, h, w).
+    for each of the B clips, for the noise of ancestral sampling; watch: called after each step with how
+    many are done and the guess of z_0 that it was made from. Returns (B, C, K, h, w).
     """
     unknown = torch.ones(z.shape[0], z.shape[2], device=z.device) if known is None else (~known).float()
     times = sampling_times(steps, start, shift).tolist()
@@ -73,8 +73,8 @@ def sample(
         noise = draw_noise(z.shape[1:], generators, z.device) if sampler == "ddpm" else None
         step = STEPS[sampler](schedule, z, z_0, eps, t, s, noise)
         z = torch.where(per_frame(unknown, z).bool(), step, z)
-        if progress:
-            progress(i + 1, steps)
+        if watch:
+            watch(i + 1, z_0)
     return z
 
 

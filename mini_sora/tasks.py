@@ -138,15 +138,9 @@ class MiniSora(Pipeline):
             named = all(isinstance(v, Video) and v.prompt for v in videos)
             require(named, "say with prompt what the video shows")
             prompt = video.prompt if isinstance(video, Video) else [v.prompt for v in videos]
-        require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
-        x = to_pixels(clips_of(video, prompt))  # (B, 3, T, H, W)
-        size = [round(side * factor) for side in x.shape[3:]]
-        check_size(size, x.shape[2])
-        large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
-        large = to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
-        return self.edit(
-            list(large) if isinstance(prompt, list) else large[0], prompt, strength, seed, **options
-        )
+        large = resized(to_pixels(clips_of(video, prompt)), factor)
+        large = large[0] if isinstance(prompt, str) else list(large)
+        return self.edit(large, prompt, strength, seed, **options)
 
     def _go_on(self, prompts, sources, clip, z, frames, actions=None, progress=None, **sampling):
         """What comes after clips: yields so many frames, in pieces, uint8 (B, n, H, W, 3).
@@ -244,6 +238,15 @@ def clips_of(video, prompt):
     require(len(clips) == count, f"{len(clips)} videos and {count} prompts do not match; give one for each")
     check_size(tuple(clips[0].shape[1:3]), 1)
     return np.stack(clips)
+
+
+def resized(x, factor):
+    """Videos (B, 3, T, H, W) in [-1, 1], larger by bicubic interpolation: uint8 (B, T, H', W', 3)."""
+    require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
+    size = tuple(round(side * factor) for side in x.shape[3:])
+    check_size(size, x.shape[2])
+    large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
+    return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
 
 
 def answer(prompt, frames):

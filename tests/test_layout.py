@@ -15,7 +15,7 @@ LAYERS = (
     {"fit", "tasks"},
     {"report", "presets"},
     {"train"},
-    {"bench", "sweep", "commands"},
+    {"bench", "sweep", "commands", "gallery"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
