@@ -13,7 +13,7 @@ from PIL import Image
 
 from .data import to_pixels
 from .evaluate import judge, verdict
-from .report import Row, film
+from .rows import Row, film
 from .tasks import resized
 from .video import FPS
 

@@ -8,116 +8,18 @@ import json
 import math
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data_gen import apparitions, displacements, make_batch
+from data_gen import apparitions, displacements
 
 from .checkpoint import write_file
 from .config import require, to_dict
-from .data import action_numbers, on_all_cores
+from .data import on_all_cores
 from .evaluate import interval, judge, scores, sheet, through_vae
-
-BATCH = 64  # clips made at a time
-
-
-@dataclass(frozen=True)
-class Row:
-    """One kind of clip to ask for.
-
-    bodies: how many the scene may have, any where empty; words: fewest and most of a long prompt, the
-    short one is asked where empty; given: whether the first frame is known; least, aim: the share
-    right that is asked and hoped for; counted: which share, all or facts (see scores); beside:
-    another row, which it may fall short of by 5 points.
-    """
-
-    name: str
-    family: str
-    split: str = "test"
-    size: tuple[int, int] = (32, 32)
-    frames: int = 17
-    bodies: tuple[int, ...] = ()
-    words: tuple[int, ...] = ()
-    given: bool = False
-    least: float = 0.0
-    aim: float = 1.0
-    counted: str = "all"
-    beside: str = ""
-
-    def prompt(self, clip):
-        """What is asked for, to have this clip."""
-        return clip.long_caption if self.words else clip.caption
-
-    def fits(self, clip):
-        """Whether a clip is of this kind."""
-        fine = not self.bodies or len(clip.scene.bodies) in self.bodies
-        return fine and (not self.words or self.words[0] <= len(clip.long_caption.split()) <= self.words[1])
-
-    def clips(self, count, first=0):
-        """The first so many clips of this kind, by their seeds, from one on."""
-        found = []
-        while len(found) < count:
-            batch = make_batch(self.family, range(first, first + 256), self.size, self.frames, self.split)
-            found += [batch[i] for i in range(256) if self.fits(batch[i])]
-            first += 256
-        return found[:count]
-
-
-def rows_of(config):
-    """What a model is asked, by the families that it learned, at its own size and others: Rows."""
-    side, whole = min(config.size), {"size": config.size, "frames": config.frames}
-    told = {**whole, "counted": "facts"}
-    rows = []
-    if "shapes" in config.families:
-        rows = [
-            Row("shapes, one body", "shapes", bodies=(1,), least=0.95, aim=0.99, **whole),
-            Row("shapes, two bodies", "shapes", bodies=(2,), least=0.88, aim=0.96, **whole),
-            Row("shapes, three and four", "shapes", bodies=(3, 4), least=0.7, aim=0.9, **whole),
-            Row("heldout, one and two", "shapes", "heldout", bodies=(1, 2), least=0.8, aim=0.95, **whole),
-            Row("long prompts", "shapes", bodies=(4,), words=(100, 135), least=0.6, aim=0.85, **told),
-        ]
-    for family in dict.fromkeys(config.families):
-        if family not in ("shapes", "play"):
-            rows.append(Row(family, family, least=0.85, aim=0.95, **told))
-    if "shapes-simple" in config.families:
-        rows.append(Row("heldout", "shapes-simple", "heldout", least=0.8, aim=0.95, **whole))
-    if "play" in config.families:
-        rows.append(Row("play, with its actions", "play", **whole))
-    if "shapes" in config.families:
-        rows += [
-            Row("images", "shapes", size=config.size, frames=1, least=0.95, aim=0.99),
-            Row("first frame known", "shapes", given=True, least=0.9, aim=0.97, **whole),
-            Row("square", "shapes", **whole),
-        ]
-        longer = [side * n // 4 for n in (5, 6, 7)]  # of a short side of 4, up to 16:9
-        for height, width in [(side, n) for n in longer] + [(n, side) for n in longer]:
-            name = f"{height}x{width}"
-            rows.append(Row(name, "shapes", size=(height, width), frames=config.frames, beside="square"))
-        for n in (side * 5 // 4, side * 7 // 4):
-            rows.append(Row(f"{n}x{n}", "shapes", size=(n, n), frames=config.frames, beside="square"))
-        for frames in (13, 21, 29):
-            name = f"{frames} frames"
-            rows.append(Row(name, "shapes", size=config.size, frames=frames, beside="square"))
-    return rows
-
-
-def film(sora, row, clips, seed=0, **sampling):
-    """What a model makes of the prompts, actions and first frames of clips: uint8 (T, H, W, 3) each."""
-    videos = []
-    for i in range(0, len(clips), BATCH):
-        part = clips[i : i + BATCH]
-        prompts = [row.prompt(clip) for clip in part]
-        asked = {"frames": row.frames, "seed": seed + i, **sampling}
-        if row.family == "play" and sora.config.dit.actions:
-            asked["actions"] = np.stack([action_numbers(clip.actions, row.frames) for clip in part])
-        if row.given:
-            made = sora.animate([clip.video[0] for clip in part], prompts, **asked)
-        else:
-            made = sora.generate(prompts, row.size, **asked)
-        videos += [video.frames for video in made]
-    return videos
+from .measures import TASKS
+from .rows import film, rows_of
 
 
 def measure(sora, row, count, seed=0, **sampling):
@@ -146,15 +48,17 @@ def measure(sora, row, count, seed=0, **sampling):
 
 
 def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
-    """Ask a model for every row of its report, or those with a text in their names.
+    """Ask a model for every row of its report and every task, or those with a text in their names.
 
     count: clips a row; progress: called with the name of each row before it. Returns (report,
-    examples): report = {"rows": {name: figures}, "figures": [(name, value, asked, aim, fine)]},
-    examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
+    examples): report = {"rows": {name: figures}, "figures": [(name, value, asked, aim)], "tasks": the
+    same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
     """
     rows = [row for row in rows_of(sora.config) if only in row.name]
-    require(rows, f"no row of the report has {only!r} in its name")
-    results, examples = {}, {}
+    able = "shapes" in sora.config.families  # all else is learned from known frames, and quick has none
+    tasks = {name: task for name, task in TASKS.items() if able and only in name}
+    require(rows or tasks, f"no row of the report has {only!r} in its name")
+    results, examples, figures = {}, {}, []
     for row in rows:
         if progress:
             progress(row.name)
@@ -164,8 +68,19 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
             least = results[row.beside]["model"]["all"] - 0.05
             aim = least + 0.03
         results[row.name] |= {"least": least, "aim": aim}
-    report = {"weights": to_dict(sora.config), "seed": seed, "rows": results}
-    report["figures"] = summary(sora, results, **sampling)
+    for name, task in tasks.items():
+        if progress:
+            progress(name)
+        found = task(sora, count, seed=seed, **sampling)
+        figures += [[what, *figure] for what, figure in found.items()]
+    report = {
+        "weights": to_dict(sora.config),
+        "seed": seed,
+        "clips": count,
+        "rows": results,
+        "tasks": figures,
+    }
+    report["figures"] = summary(sora, results, **sampling) if rows else []
     return report, examples
 
 
@@ -219,9 +134,9 @@ def table(report):
             f"{row['least']:8.1%}{row['aim']:7.0%}{short}"
         )
     lines.append("")
-    for name, value, asked, aim in report["figures"]:
+    for name, value, asked, aim in [*report["figures"], *report["tasks"]]:
         short = "" if fine(value, asked) else "  falls short"
-        lines.append(f"{name:44}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
+        lines.append(f"{name:58}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
     return "\n".join(lines)
 
 
@@ -230,9 +145,10 @@ def write(folder, report, examples):
     failures/, where each row has a picture of the first clips that are not as asked."""
     folder = Path(folder)
     (folder / "failures").mkdir(parents=True, exist_ok=True)
-    few = max(1, 24 // len(examples))
+    few = max(1, 24 // max(1, len(examples)))
     first = [example for made in examples.values() for example in made[:few]]
-    write_file(folder / "clips.png", sheet(*zip(*first, strict=True)))
+    if first:
+        write_file(folder / "clips.png", sheet(*zip(*first, strict=True)))
     for name, made in examples.items():
         failures = [(video, prompt, report) for video, prompt, report in made if report and not report.ok]
         if failures:

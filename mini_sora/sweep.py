@@ -14,7 +14,7 @@ from .checkpoint import write_file
 from .config import with_flags
 from .evaluate import judge, scores
 from .presets import PRESETS
-from .report import Row, film
+from .rows import Row, film
 from .train import Stages, prepare
 
 BASE = {"dit.fit.steps": str(PRESETS["quick"].dit.fit.steps // 2), "dit.fit.preview_every": "10000"}

@@ -19,7 +19,8 @@ from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit
 from .model import Sora, words_of
 from .pipeline import check_device
-from .report import Row, evaluate, film, table, write
+from .report import evaluate, table, write
+from .rows import Row, film
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize
 from .vae import VAE, vae_loss
@@ -253,6 +254,6 @@ class Stages:
         _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
         examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
         figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38]]
-        report = {"weights": to_dict(sora.config), "seed": 0, "rows": {}, "figures": figures}
+        report = {"weights": to_dict(sora.config), "seed": 0, "rows": {}, "tasks": [], "figures": figures}
         write(self.out / "report", report, {"own clips": examples})
         return report, "", f"{len(clips)} clips to look at in {self.out / 'report' / 'clips.png'}"

@@ -13,13 +13,15 @@ LAYERS = (
     {"viz", "model"},
     {"pipeline", "evaluate"},
     {"fit", "tasks"},
-    {"report", "presets"},
+    {"rows", "presets"},
+    {"measures"},
+    {"report"},
     {"train"},
     {"bench", "sweep", "commands", "gallery"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORLD_READERS = {"data", "evaluate", "report", "__main__"}
+WORLD_READERS = {"data", "evaluate", "rows", "measures", "report", "__main__"}
 
 
 def imports(path):

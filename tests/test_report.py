@@ -9,7 +9,8 @@ from mini_sora import report
 from mini_sora.config import UserError
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
-from mini_sora.report import Row, evaluate, fine, measure, rows_of, table, write
+from mini_sora.report import evaluate, fine, measure, table, write
+from mini_sora.rows import Row, rows_of
 from mini_sora.tasks import MiniSora
 from mini_sora.text import Tokenizer
 from mini_sora.vae import VAE

@@ -1,0 +1,108 @@
+"""What a model is asked in its report: the kinds of clips, row by row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_gen import make_batch
+
+from .data import action_numbers
+
+BATCH = 64  # clips made at a time
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of clip to ask for.
+
+    bodies: how many the scene may have, any where empty; words: fewest and most of a long prompt, the
+    short one is asked where empty; given: whether the first frame is known; least, aim: the share
+    right that is asked and hoped for; counted: which share, all or facts (see scores); beside:
+    another row, which it may fall short of by 5 points.
+    """
+
+    name: str
+    family: str
+    split: str = "test"
+    size: tuple[int, int] = (32, 32)
+    frames: int = 17
+    bodies: tuple[int, ...] = ()
+    words: tuple[int, ...] = ()
+    given: bool = False
+    least: float = 0.0
+    aim: float = 1.0
+    counted: str = "all"
+    beside: str = ""
+
+    def prompt(self, clip):
+        """What is asked for, to have this clip."""
+        return clip.long_caption if self.words else clip.caption
+
+    def fits(self, clip):
+        """Whether a clip is of this kind."""
+        fine = not self.bodies or len(clip.scene.bodies) in self.bodies
+        return fine and (not self.words or self.words[0] <= len(clip.long_caption.split()) <= self.words[1])
+
+    def clips(self, count, first=0):
+        """The first so many clips of this kind, by their seeds, from one on."""
+        found = []
+        while len(found) < count:
+            batch = make_batch(self.family, range(first, first + 256), self.size, self.frames, self.split)
+            found += [batch[i] for i in range(256) if self.fits(batch[i])]
+            first += 256
+        return found[:count]
+
+
+def rows_of(config):
+    """What a model is asked, by the families that it learned, at its own size and others: Rows."""
+    side, whole = min(config.size), {"size": config.size, "frames": config.frames}
+    told = {**whole, "counted": "facts"}
+    rows = []
+    if "shapes" in config.families:
+        rows = [
+            Row("shapes, one body", "shapes", bodies=(1,), least=0.95, aim=0.99, **whole),
+            Row("shapes, two bodies", "shapes", bodies=(2,), least=0.88, aim=0.96, **whole),
+            Row("shapes, three and four", "shapes", bodies=(3, 4), least=0.7, aim=0.9, **whole),
+            Row("heldout, one and two", "shapes", "heldout", bodies=(1, 2), least=0.8, aim=0.95, **whole),
+            Row("long prompts", "shapes", bodies=(4,), words=(100, 135), least=0.6, aim=0.85, **told),
+        ]
+    for family in dict.fromkeys(config.families):
+        if family not in ("shapes", "play"):
+            rows.append(Row(family, family, least=0.85, aim=0.95, **told))
+    if "shapes-simple" in config.families:
+        rows.append(Row("heldout", "shapes-simple", "heldout", least=0.8, aim=0.95, **whole))
+    if "play" in config.families:
+        rows.append(Row("play, with its actions", "play", **whole))
+    if "shapes" in config.families:
+        rows += [
+            Row("images", "shapes", size=config.size, frames=1, least=0.95, aim=0.99),
+            Row("first frame known", "shapes", given=True, least=0.9, aim=0.97, **whole),
+            Row("square", "shapes", **whole),
+        ]
+        longer = [side * n // 4 for n in (5, 6, 7)]  # of a short side of 4, up to 16:9
+        for height, width in [(side, n) for n in longer] + [(n, side) for n in longer]:
+            name = f"{height}x{width}"
+            rows.append(Row(name, "shapes", size=(height, width), frames=config.frames, beside="square"))
+        for n in (side * 5 // 4, side * 7 // 4):
+            rows.append(Row(f"{n}x{n}", "shapes", size=(n, n), frames=config.frames, beside="square"))
+        for frames in (13, 21, 29):
+            name = f"{frames} frames"
+            rows.append(Row(name, "shapes", size=config.size, frames=frames, beside="square"))
+    return rows
+
+
+def film(sora, row, clips, seed=0, **sampling):
+    """What a model makes of the prompts, actions and first frames of clips: uint8 (T, H, W, 3) each."""
+    videos = []
+    for i in range(0, len(clips), BATCH):
+        part = clips[i : i + BATCH]
+        prompts = [row.prompt(clip) for clip in part]
+        asked = {"frames": row.frames, "seed": seed + i, **sampling}
+        if row.family == "play" and sora.config.dit.actions:
+            asked["actions"] = np.stack([action_numbers(clip.actions, row.frames) for clip in part])
+        if row.given:
+            made = sora.animate([clip.video[0] for clip in part], prompts, **asked)
+        else:
+            made = sora.generate(prompts, row.size, **asked)
+        videos += [video.frames for video in made]
+    return videos
