@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mini_sora.__main__ import build_parser
 from mini_sora.__main__ import main as mini_sora
@@ -30,6 +31,16 @@ def test_make_targets_exist():
 def test_mini_sora_commands_run(command, smoke_run, tmp_path, monkeypatch):
     words = shlex.split(command)[3:]
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_clips").mkdir()
+    read = words[1:-2] if words[0] != "generate" else []
+    given = [name for name in ("circle.gif", "other.gif", "picture.png") if name in read]
+    for name in (*given, "my_clips/one.gif"):
+        Image.new("RGB", (40, 32), "red").save(name, **({"duration": 2125} if "gif" in name else {}))
+    (tmp_path / "my_clips" / "one.txt").write_text("red all over")
+    if words[0] == "gallery":
+        words[words.index("quick")] = str(smoke_run)
+    if "--seconds" in words:
+        words[words.index("--seconds") + 1] = "6"
     if words[0] == "train":
         words = ["smoke" if word == "quick" else word for word in words]
         if "--resume" in words:
