@@ -42,7 +42,8 @@ weights: $(READY)
 		$(if $(wildcard runs/$(PRESET)/config.json),--resume)
 	rm -rf mini_sora/weights/$(PRESET)
 	cp -r runs/$(PRESET)/model mini_sora/weights/$(PRESET)
-	cp runs/$(PRESET)/config.json runs/$(PRESET)/report/report.json mini_sora/weights/$(PRESET)
+	cp runs/$(PRESET)/config.json runs/$(PRESET)/training.txt runs/$(PRESET)/report/report.json \
+		mini_sora/weights/$(PRESET)
 
 bench: $(READY)
 	$(BIN)/python -m mini_sora bench --preset tiny

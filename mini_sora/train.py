@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ from .tasks import MiniSora
 from .text import Tokenizer, tokenize
 from .vae import VAE, vae_loss
 
-LEAVES = ("config.json", "vae", "dit", "model", "report")  # what a run leaves in --out
+LEAVES = ("config.json", "vae", "dit", "model", "report", "training.txt")  # what a run leaves in --out
 
 
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
@@ -156,6 +157,7 @@ class Stages:
         sora = MiniSora.from_pretrained(self.out / "model", self.device)  # what is judged is what is kept
         report = self.timed("verdict", self.judge, sora)
         print(self.table(), table(report), sep="\n\n")
+        checkpoint.write_file(self.out / "training.txt", self.log().encode())
         return sora, report
 
     def timed(self, name, stage, *inputs):
@@ -171,6 +173,30 @@ class Stages:
             lines.append(f"{name:10}{seconds:8.1f}{loss:>9}  {figure}")
         lines.append(f"{'total':10}{sum(row[1] for row in self.rows):8.1f}")
         return "\n".join(lines)
+
+    def log(self, lines=60):
+        """How the run went, as text: on what, its stages, and the course of each training."""
+        cores = f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
+        found = [
+            f"torch {torch.__version__}, {self.device}, {cores}, seed {self.config.seed}",
+            "",
+            self.table(),
+        ]
+        for name in ("vae", "dit"):
+            rows = [json.loads(line) for line in (self.out / name / "metrics.jsonl").open()]
+            steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
+            found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
+            span = max(1, len(steps) // lines)
+            for i in range(0, len(steps), span):
+                part = steps[i : i + span]
+                mean = {key: sum(row[key] for row in part) / len(part) for key in part[0]}
+                share = mean["waited"] / mean["seconds"]
+                found.append(
+                    f"{part[-1]['step'] + 1:12}{mean['loss']:9.4f}{mean['gradient']:10.3f}"
+                    f"{mean['seconds']:10.3f}{share:8.1%}"
+                )
+            found += [", ".join(f"{key} {value:.4g}" for key, value in row.items()) for row in looks]
+        return "\n".join(found) + "\n"
 
     def samples(self, count):
         """What to show and judge the model by on its way: [(row, so many clips)], at its own size, a row
