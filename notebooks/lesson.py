@@ -1,0 +1,107 @@
+"""What every lesson uses: moving clips, filmstrips, shapes in words, checks that say what is wrong."""
+
+import base64
+import html
+import os
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import HTML, display
+
+from mini_sora.video import encode, filmstrip
+
+FAST = bool(os.environ.get("MINI_SORA_FAST"))  # a quick run that only shows that everything works
+
+plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.right": False})
+
+
+def pick(full, fast):
+    """A number of steps or clips: the lesson's own, or a small one where MINI_SORA_FAST is set."""
+    return fast if FAST else full
+
+
+def clips(*videos, labels=(), height=128):
+    """Show videos side by side, moving. videos: uint8 (T, H, W, 3), or things with .frames."""
+    shown = []
+    for i, video in enumerate(videos):
+        frames = np.asarray(getattr(video, "frames", video))
+        scale = max(1, round(height / frames.shape[1]))
+        data = base64.b64encode(encode(frames, ".webp", scale)).decode()
+        label = html.escape(str(labels[i] if i < len(labels) else getattr(video, "prompt", "")))
+        shown.append(
+            f'<figure style="margin:4px;display:inline-block;vertical-align:top;max-width:{height * 2}px">'
+            f'<img src="data:image/webp;base64,{data}" alt="{label}" style="image-rendering:pixelated">'
+            f'<figcaption style="font-size:85%">{label}</figcaption></figure>'
+        )
+    display(HTML("<div>" + "".join(shown) + "</div>"))
+
+
+def strip(*videos, labels=(), count=9):
+    """Show filmstrips below one another, as pictures that print well."""
+    figure, axes = plt.subplots(len(videos), 1, figsize=(9, 1.25 * len(videos)), squeeze=False)
+    for i, (axis, video) in enumerate(zip(axes[:, 0], videos, strict=True)):
+        frames = np.asarray(getattr(video, "frames", video))
+        axis.imshow(filmstrip(frames, count), interpolation="nearest")
+        axis.set_axis_off()
+        label = labels[i] if i < len(labels) else getattr(video, "prompt", "")
+        axis.set_title(label, fontsize=9, loc="left")
+    figure.tight_layout()
+    plt.show()
+
+
+def shapes(**tensors):
+    """Say what each tensor is: its name, its shape, its type and its range."""
+    for name, value in tensors.items():
+        value = value.detach() if isinstance(value, torch.Tensor) else np.asarray(value)
+        low, high = float(value.min()), float(value.max())
+        kind = str(value.dtype).removeprefix("torch.")
+        print(f"{name:12} {tuple(value.shape)!s:24} {kind:9} from {low:.3g} to {high:.3g}")
+
+
+def check(right, why, fine="right"):
+    """The verdict on an exercise, in words. right: whether it is, or a function that says so, which may fail
+    in any way; why: what to look at where it is wrong."""
+    try:
+        right = bool(right() if callable(right) else right)
+    except NotImplementedError:
+        print("· not done yet")
+        return False
+    except Exception as error:
+        print(f"✗ {why} ({type(error).__name__}: {error})")
+        return False
+    print(f"✓ {fine}" if right else f"✗ {why}")
+    return right
+
+
+class clock:
+    """with clock("training"): says how long it took."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def __enter__(self):
+        self.began = time.perf_counter()
+
+    def __exit__(self, *_):
+        print(f"{self.what}: {time.perf_counter() - self.began:.1f} s")
+
+
+def slide(show, values, name="value", still=4):
+    """Call show(value) for the value that a hand chooses with a slider; where there is no widget, for a
+    few of them, one after the other."""
+    values = list(values)
+    try:
+        from ipywidgets import SelectionSlider, interact
+    except ImportError:
+        pass
+    else:
+        if "JPY_SESSION_NAME" in os.environ:  # a person is there
+            interact(lambda value: show(value), value=SelectionSlider(options=values, description=name))
+            return
+    for value in [
+        values[i] for i in np.linspace(0, len(values) - 1, min(still, len(values))).round().astype(int)
+    ]:
+        print(f"{name} = {value}")
+        show(value)

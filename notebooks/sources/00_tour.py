@@ -1,0 +1,154 @@
+# %% [markdown]
+# # 00 · A tour: from a prompt to a video
+#
+# **You will be able to** make a clip from a sentence, name the five parts that made it, and say how we know
+# whether the clip is right.
+#
+# **You need** Python and a little numpy. No course on diffusion; that is what the next nine lessons are.
+#
+# **Time** two minutes on two laptop cores.
+#
+# In February 2024 OpenAI showed *Sora*, a model that turns sentences into videos. Its report names the parts:
+# a network that compresses video, patches of space and time, a transformer that takes noise away, and captions
+# that say everything. All of these fit in a few small files. Here they are at work.
+
+# %%
+import numpy as np
+from lesson import check, clips, clock, shapes, strip
+
+from data_gen import check as judge
+from data_gen import make_clip
+from mini_sora import MiniSora
+
+sora = MiniSora.from_pretrained("quick")
+
+# %% [markdown]
+# ## A clip from a sentence
+#
+# `quick` is the smallest model of this project. It was trained in five minutes on clips of single bodies that
+# move. Ask it for one.
+
+# %%
+with clock("a clip"):
+    video = sora.generate("a red circle moves left", seed=0)
+clips(video, sora.generate("the triangle is green and rises"), sora.generate("a white square stays still"))
+
+# %% [markdown]
+# **Predict.** The same prompt with another *seed* starts from other noise. What will be the same in the two
+# clips, and what will not? Decide, then run the cell.
+
+# %%
+again = [sora.generate("a red circle moves left", seed=seed) for seed in range(4)]
+clips(*again, labels=[f"seed {seed}" for seed in range(4)])
+
+# %% [markdown]
+# **Explain.** What the prompt says is the same: the colour, the shape, the direction. Where the circle starts
+# and how fast it goes is not said, so the noise decides. A prompt does not stand for one video but for all the
+# videos that it describes, and the model draws one of them.
+#
+# ## How do we know that it is right?
+#
+# For real videos somebody has to look. The world of this project is one that we wrote, so a program can measure:
+# it finds the body in every frame by its colour, follows its centre, compares its outline with every shape, and
+# holds the result against what the sentence says.
+
+# %%
+report = judge(video.frames, "a red circle moves left")
+print("as asked:", report.ok, report.attributes)
+report = judge(video.frames, "a red square moves right")
+print("as asked:", report.ok, report.why)
+
+# %% [markdown]
+# ## Inside: five parts
+#
+# **1. The world** gives clips with captions, as many as we like. This is the training data.
+
+# %%
+clip = make_clip("shapes-simple", seed=5)
+print(clip.caption)
+shapes(video=clip.video)
+strip(clip.video, labels=["a clip of the world: 17 frames of 32 x 32 pixels"])
+
+# %% [markdown]
+# **2. The VAE** compresses: four frames of 4 x 4 pixels become one latent cell of a few numbers. The diffusion
+# happens there, where there is little to compute. What the VAE loses, no later part can bring back.
+
+# %%
+z = sora.encode(clip.video[None])  # (B, C, K, h, w)
+back = sora.decode(z)[0]
+shapes(video=clip.video, latents=z)
+print(f"{clip.video.size / z.numel():.0f} times fewer numbers")
+strip(clip.video, back, labels=["the clip", "through the VAE and back"])
+
+# %% [markdown]
+# **3. Patches.** The latents are cut into little blocks of space and time, and each becomes a *token*: a row of
+# numbers with a place. To the transformer a video is a sequence, as a sentence is to a language model; so it
+# can have any length and any shape.
+
+# %%
+from mini_sora.patches import coordinates, patchify
+
+tokens = patchify(z, sora.config.dit.patch)
+places = coordinates(sora.config.dit.patch, z.shape[2:])
+shapes(tokens=tokens, places=places)
+
+# %% [markdown]
+# **4. The prompt** is cut into pieces of words, and a small transformer turns each into a row of numbers.
+
+# %%
+pieces = sora.tokenizer.encode("a red circle moves left")
+print([sora.tokenizer.decode([piece]) for piece in pieces if piece != 256])
+
+# %% [markdown]
+# **5. The diffusion transformer** (DiT) is shown tokens with noise on them, is told how much, and reads the
+# prompt. It has learned one thing: to say what is noise and what is video. A clip is made by asking it again and
+# again, each time taking a little of the noise away. Watch the model's guess of the whole clip, step by step.
+
+# %%
+guesses = []
+sora.generate("a red circle moves left", seed=0, watch=lambda done, z_0: guesses.append(sora.decode(z_0)[0]))
+strip(
+    *[guesses[i] for i in (0, 2, 5, 10, 19)], labels=[f"after step {i + 1} of 20" for i in (0, 2, 5, 10, 19)]
+)
+
+# %% [markdown]
+# **Explain.** From pure noise the best guess is an average of all videos that fit the prompt: something reddish,
+# somewhere. Then a place is decided, then the motion, and at last the edges. Lesson 04 shows why.
+#
+# ## Your turn
+#
+# **Exercise 1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
+# square, triangle. Colours: red, green, blue, yellow, cyan, magenta, orange, white. They move left, right, rise,
+# sink, or stay still. Seeds are free.)
+
+# %% tags=["exercise"]
+my_prompt, my_seed = "a magenta triangle sinks", 0
+
+found = sora.generate(my_prompt, seed=my_seed)
+verdict = judge(found.frames, my_prompt)
+strip(found)
+check(not verdict.ok, "this one is right: try other words, or another seed", f"wrong, and why: {verdict.why}")
+
+# %% [markdown]
+# **Exercise 2.** How often is it right? Ask for the same prompt with 32 seeds and count. Guess first.
+
+# %% tags=["exercise"]
+my_guess = 0.9
+
+many = sora.generate(["a magenta triangle sinks"] * 32, seed=100)
+rate = np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
+print(f"{rate:.0%} of 32 are right")
+check(abs(rate - my_guess) < 0.1, f"you guessed {my_guess:.0%}", "a good guess")
+
+# %% [markdown]
+# ## Looking back
+#
+# - Which of the five parts could be the reason for a clip of the wrong colour? For one with blurred edges?
+# - The checker is exact because the world is small. What would you need to know about a real video to judge it so?
+#
+# ## References
+#
+# - T. Brooks et al., *Video generation models as world simulators*, OpenAI 2024: the whole report; each section of
+#   it is a lesson here.
+# - R. Rombach et al., *High-resolution image synthesis with latent diffusion models*, 2022, section 3: why in latents.
+# - W. Peebles and S. Xie, *Scalable diffusion models with transformers*, 2022, section 3: the DiT.

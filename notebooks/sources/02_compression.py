@@ -1,0 +1,212 @@
+# %% [markdown]
+# # 02 · Compression: a VAE that turns clips into latents
+#
+# **You will be able to** train a small video VAE, say what its two losses pull at, draw its curve of rate against
+# distortion, and find what a latent frame has seen.
+#
+# **You need** lesson 01, and what a convolution and a gradient are.
+#
+# **Time** four minutes on two laptop cores.
+#
+# A clip of 17 frames of 32 x 32 pixels is 52,224 numbers. Most of them can be told from their neighbours. Diffusion
+# on all of them would cost a hundred times as much as on a good summary, so the first thing that Sora's report
+# describes is a network that compresses, in space *and* in time.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from lesson import check, clock, pick, shapes, strip
+
+from data_gen import check as judge
+from data_gen import make_batch
+from mini_sora.data import to_pixels, to_uint8
+from mini_sora.vae import VAE, VAEConfig, to_chunks, vae_loss
+
+# %% [markdown]
+# ## Chunks
+#
+# Frame 0 is taken alone, then each four frames together. **Predict:** into how many chunks is a clip of 17 frames cut?
+
+# %%
+batch = make_batch("shapes-simple", range(512), frames=9)
+x = to_pixels(batch.video)  # (B, 3, T, H, W) in [-1, 1]
+shapes(x=x, chunks=to_chunks(x, 4))
+
+# %% [markdown]
+# Every chunk goes through the encoder by itself. So any stretch of a clip can be encoded without the rest: later, when
+# a clip is to be extended *backwards*, the known end must be encoded before the beginning exists.
+#
+# ## Two losses
+#
+# The encoder gives for each latent a mean and a variance; a latent is drawn; the decoder makes pixels of it.
+#
+# - **Reconstruction**: the pixels should come back. Alone, it makes the variances zero and the means far apart.
+# - **KL divergence** to the unit Gaussian: the latents should be simple. Alone, it makes all clips the same.
+#
+# Train one, for a minute.
+
+
+# %%
+def train(kl_weight=3e-4, channels=3, steps=None, width=32):
+    """A small VAE, trained on 512 clips of nine frames."""
+    torch.manual_seed(0)
+    vae = VAE(VAEConfig(channels=channels, frame_width=16, width=width)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=4e-3)
+    steps, losses = steps or pick(300, 8), []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 4e-3 * min(1, (steps - step) / (0.6 * steps))
+        part = x[torch.randint(len(x), (8,))]
+        noise = torch.randn(8, channels, 3, 8, 8)
+        loss = vae_loss(vae, part, noise, kl_weight, body_weight=8.0)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return vae.eval(), losses
+
+
+with clock("training"):
+    vae, losses = train()
+plt.semilogy(losses)
+plt.xlabel("step"), plt.ylabel("loss")
+plt.show()
+
+# %%
+unseen = make_batch("shapes-simple", range(64), frames=9, split="test")
+
+
+@torch.no_grad()
+def through(vae):
+    """Unseen clips through a VAE: (frames, PSNR in dB, share that the checker accepts)."""
+    truth = to_pixels(unseen.video)
+    rebuilt = to_uint8(vae.decode_raw(vae.posterior(truth)[0]).clamp(-1, 1))
+    error = ((rebuilt.astype(float) - unseen.video) / 255) ** 2
+    right = [judge(video, caption).ok for video, caption in zip(rebuilt, unseen.captions, strict=True)]
+    return rebuilt, -10 * np.log10(error.mean((1, 2, 3, 4))).mean(), np.mean(right)
+
+
+rebuilt, psnr, right = through(vae)
+print(f"{psnr:.1f} dB, {right:.0%} of the clips are still what their captions say")
+strip(unseen.video[0], rebuilt[0], unseen.video[1], rebuilt[1], labels=["truth", "through the VAE"] * 2)
+
+# %% [markdown]
+# **Explain.** The second number is the *ceiling*: no model that works on these latents can have more clips right.
+# That is why this project never shows a model's figure without it.
+#
+# ## Rate against distortion
+#
+# The weight of the KL divergence says how much a latent may tell. The divergence itself is the *rate*: how many
+# bits the latents carry. **Predict** the curve: what happens to the PSNR as the rate falls?
+
+# %%
+points = []
+for kl_weight in (1e-4, 1e-3, 1e-2, 1e-1):
+    other, _ = train(kl_weight, steps=pick(150, 4))
+    with torch.no_grad():
+        mean, logvar = other.posterior(to_pixels(unseen.video))
+    rate = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3, 4)).mean().item() / np.log(2)
+    rebuilt, psnr, right = through(other)
+    points.append((kl_weight, rate, psnr, right))
+    print(f"KL weight {kl_weight:7.0e}  {rate:6.0f} bits a clip  {psnr:.1f} dB  {right:4.0%} right")
+plt.plot([p[1] for p in points], [p[2] for p in points], "o-")
+for kl_weight, rate, psnr, _ in points:
+    plt.annotate(f" {kl_weight:.0e}", (rate, psnr))
+plt.xlabel("rate, bits a clip"), plt.ylabel("PSNR, dB")
+plt.show()
+
+# %% [markdown]
+# ## What does a latent frame see?
+#
+# Change one frame of a clip and look which latent frames change. The encoder must not look across chunks.
+
+# %%
+with torch.no_grad():
+    clip = x[:1]
+    base = vae.posterior(clip)[0]
+    print("changed frame -> latent frames that change")
+    for frame in range(9):
+        changed = clip.clone()
+        changed[:, :, frame] = -changed[:, :, frame]
+        moved = (vae.posterior(changed)[0] - base).abs().amax((0, 1, 3, 4)) > 1e-6
+        print(f"    frame {frame}: " + " ".join("#" if m else "." for m in moved))
+
+# %% [markdown]
+# And the other way: which frames of the video change with a latent frame? The decoder may look back, by one.
+
+# %%
+with torch.no_grad():
+    video = vae.decode_raw(base)
+    for k in range(3):
+        changed = base.clone()
+        changed[:, :, k] += 1
+        moved = (vae.decode_raw(changed) - video).abs().amax((0, 1, 3, 4)) > 1e-6
+        print(f"    latent frame {k}: " + " ".join("#" if m else "." for m in moved))
+
+# %% [markdown]
+# ## The scale of the latents
+#
+# Diffusion adds noise of variance one, so latents should have about that variance too. But not each channel alone:
+# some channels say what is where, others only sharpen an edge. If all are made alike wide, the same noise hides the
+# important one as soon as the others. So each is made as wide as what it *does to the pixels*.
+
+# %%
+vae.measure_latents([x[:64], x[64:128]])
+with torch.no_grad():
+    z = vae.encode(x[:64])
+print("deviation of each channel:", z.std((0, 2, 3, 4)).numpy().round(2))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** The KL divergence of a Gaussian with mean m and log variance l to the unit Gaussian. Write it.
+
+
+# %% tags=["exercise"]
+def kl(m, l):
+    """Elementwise, in nats."""
+    ### BEGIN SOLUTION
+    return 0.5 * (m**2 + l.exp() - 1 - l)
+    ### END SOLUTION
+
+
+def kl_is_right():
+    ours, theirs = torch.distributions.Normal, torch.distributions.kl_divergence
+    m, l = torch.randn(100), torch.randn(100)
+    return torch.allclose(kl(m, l), theirs(ours(m, (l / 2).exp()), ours(0.0, 1.0)), atol=1e-5)
+
+
+check(kl_is_right, "not the divergence: it is zero for m = 0, l = 0, and l is the log of the *variance*")
+
+# %% [markdown]
+# **2.** Give the VAE eight channels instead of three and train as long. Before you run it: will the PSNR be higher?
+# Will the diffusion model like it?
+
+
+# %% tags=["exercise"]
+def more_channels():
+    ### BEGIN SOLUTION
+    other, _ = train(channels=8, steps=pick(300, 4))
+    _, more, _ = through(other)
+    return more
+    ### END SOLUTION
+
+
+check(
+    lambda: print(f"{more_channels():.1f} dB") or True,
+    "train(channels=8), and through(...)",
+    "compare with the first",
+)
+
+# %% [markdown]
+# ## Looking back
+#
+# - A VAE for still pictures could encode every frame alone. What is lost, and what would be easier?
+# - PSNR and the checker disagree at times. Which of them should decide how long to train, and why?
+#
+# ## References
+#
+# - D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2013, section 2 and appendix B.
+# - R. Rombach et al., *Latent diffusion models*, 2022, section 3.1.
+# - L. Yu et al., *MAGVIT-v2*, 2023: frame 0 alone, then chunks.

@@ -1,0 +1,185 @@
+# %% [markdown]
+# # 03 · Spacetime patches: any length, any shape
+#
+# **You will be able to** turn latents of any size into tokens and back, give every token a place, and say why one
+# transformer can then take a square, a wide picture and a clip of two seconds.
+#
+# **You need** lesson 02 (latents), and what a matrix product is.
+#
+# **Time** one minute on two laptop cores.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from lesson import check, clips, shapes
+
+from data_gen import make_clip
+from mini_sora import MiniSora
+from mini_sora.layers import rotary_angles, rotate
+from mini_sora.patches import coordinates, patchify
+
+sora = MiniSora.from_pretrained("quick")
+clip = make_clip("shapes", seed=12, size=(32, 48))
+z = sora.encode(clip.video[None])
+shapes(video=clip.video, z=z)
+
+# %% [markdown]
+# ## A video as a sequence
+#
+# A patch is a block of latents: one latent frame, two rows, two columns. Its numbers, in one row, are a token. With
+# C channels a token has 4 C numbers; a transformer's first layer makes of them as many as it likes.
+
+# %%
+patch = (1, 2, 2)
+tokens = patchify(z, patch)
+places = coordinates(patch, z.shape[2:])
+shapes(tokens=tokens, places=places)
+print(f"{z.shape[2]} x {z.shape[3] // 2} x {z.shape[4] // 2} = {tokens.shape[1]} tokens")
+
+# %%
+import inspect
+
+print(inspect.getsource(patchify))
+
+# %% [markdown]
+# **Predict.** How many tokens has a picture (one frame) of 64 x 64? A clip of 33 frames of 32 x 56?
+
+# %%
+for frames, size in ((17, (32, 32)), (1, (64, 64)), (33, (32, 56)), (17, (56, 32))):
+    k, h, w = sora.config.latent_shape(size, frames)[1:]
+    print(f"{frames:3} frames of {size[0]}x{size[1]}: {k} x {h // 2} x {w // 2} = {k * h * w // 4} tokens")
+
+# %% [markdown]
+# Nothing in a transformer asks how many tokens there are. A square crop throws away what lies beyond it; tokens of
+# the whole picture throw away nothing. That is how Sora learned to frame its subjects (its report, "sampling
+# flexibility" and "improved framing").
+#
+# ## Where is a token?
+#
+# Attention does not know the order of what it sees. So each token brings its place: (k, y, x). We tell it in *rotary*
+# angles: pairs of numbers of a query and a key are turned by an angle that grows with the place. The product of
+# two turned vectors depends only on the *difference* of their angles, that is, of their places.
+
+# %%
+angles = rotary_angles(places, 24)
+shapes(angles=angles)
+q, k = torch.randn(2, 24)
+at = {tuple(place): i for i, place in enumerate(places.int().tolist())}
+
+
+def product(a, b):
+    """The score of a query at one place with a key at another."""
+    turned = rotate(q[None], angles[at[a]][None]), rotate(k[None], angles[at[b]][None])
+    return (turned[0] @ turned[1].T).item()
+
+
+for a, b in (((0, 0, 0), (0, 2, 2)), ((0, 2, 4), (0, 4, 6)), ((3, 4, 8), (3, 6, 10)), ((0, 0, 0), (0, 2, 4))):
+    print(f"{a} with {b}: difference {tuple(np.subtract(b, a))}, score {product(a, b):.4f}")
+
+# %% [markdown]
+# **Explain.** The first three pairs have the same difference and the same score, anywhere in the clip. A model that
+# has learned to look "two to the right, one frame back" can do so everywhere, in frames of sizes it has never seen.
+#
+# Here is how the score falls off with distance, for each axis, for a vector with itself.
+
+# %%
+grid = torch.arange(0, 17)
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
+for axis, name, i in zip(axes, "kyx", range(3), strict=True):
+    line = torch.zeros(len(grid), 3)
+    line[:, i] = grid
+    turn = rotary_angles(line, 24)
+    one = torch.ones(1, 24)
+    scores = [(rotate(one, turn[:1]) @ rotate(one, turn[j : j + 1]).T).item() / 24 for j in range(len(grid))]
+    axis.plot(grid, scores, "o-", markersize=3)
+    axis.set_title(f"along {name}", fontsize=9)
+    axis.set_xlabel("latents apart")
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## What if the places are wrong?
+#
+# Swap y and x in the places that the model is told, and nothing else. **Predict** what "moves left" becomes.
+
+# %%
+import mini_sora.dit as dit
+
+true_places = dit.coordinates
+try:
+    dit.coordinates = lambda *a: true_places(*a)[:, [0, 2, 1]]
+    swapped = [sora.generate("a red circle moves left", seed=seed) for seed in range(3)]
+finally:
+    dit.coordinates = true_places
+clips(*swapped, labels=["places swapped"] * 3)
+
+# %% [markdown]
+# **Explain.** The model puts "left" where it believes left to be. The picture is transposed, and so is the motion:
+# to the eye it goes up. No number in the network has changed.
+#
+# ## Exercises
+#
+# **1.** Write patchify for one frame: latents (B, C, h, w) to tokens (B, N, C p p), the first token top left, the second
+# to its right; within a token the channel changes slowest.
+
+
+# %% tags=["exercise"]
+def my_patchify(z, p):
+    """(B, C, h, w) -> (B, N, C p p)."""
+    ### BEGIN SOLUTION
+    b, c, h, w = z.shape
+    z = z.reshape(b, c, h // p, p, w // p, p)  # (B, C, h', p, w', p)
+    return z.permute(0, 2, 4, 1, 3, 5).reshape(b, h // p * (w // p), c * p * p)
+    ### END SOLUTION
+
+
+def same():
+    z = torch.randn(2, 3, 4, 6)
+    mine, theirs = my_patchify(z, 2), patchify(z[:, :, None], (1, 2, 2))
+    if mine.shape != theirs.shape:
+        print(f"yours {tuple(mine.shape)}, wanted {tuple(theirs.shape)}")
+        return False
+    if torch.equal(mine.sort(2)[0], theirs.sort(2)[0]):
+        print(
+            "each token has the right numbers" + ("" if torch.equal(mine, theirs) else ", in another order")
+        )
+    elif torch.equal(mine.flatten(1).sort(1)[0], theirs.flatten(1).sort(1)[0]):
+        print("all numbers are there, but in other tokens: are rows and columns exchanged?")
+    return torch.equal(mine, theirs)
+
+
+check(same, "not the same tokens: cut h into (h / p, p) and w into (w / p, p), then bring both p to the end")
+
+# %% [markdown]
+# **2.** And back: tokens to latents. `unpatchify(patchify(z))` must be z, for any grid.
+
+
+# %% tags=["exercise"]
+def my_unpatchify(tokens, p, h, w):
+    """(B, N, C p p) -> (B, C, h, w)."""
+    ### BEGIN SOLUTION
+    b, c = len(tokens), tokens.shape[2] // (p * p)
+    z = tokens.reshape(b, h // p, w // p, c, p, p).permute(0, 3, 1, 4, 2, 5)
+    return z.reshape(b, c, h, w)
+    ### END SOLUTION
+
+
+def there_and_back():
+    z = torch.randn(2, 3, 4, 6)
+    return torch.equal(my_unpatchify(patchify(z[:, :, None], (1, 2, 2)), 2, 4, 6), z)
+
+
+check(there_and_back, "not z again: it is the same steps as before, from the last to the first")
+
+# %% [markdown]
+# ## Looking back
+#
+# - Patches of 4 x 4 latents would make a quarter of the tokens. What would be gained, what lost?
+# - A learned table of positions works too, for the sizes in the table. What happens at another size?
+#
+# ## References
+#
+# - A. Dosovitskiy et al., *An image is worth 16x16 words*, 2020: patches.
+# - J. Su et al., *RoFormer*, 2021, section 3.2 and eq. 15: rotary positions.
+# - M. Dehghani et al., *Patch n' Pack: NaViT*, 2023: native sizes.

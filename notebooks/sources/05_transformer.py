@@ -1,0 +1,231 @@
+# %% [markdown]
+# # 05 · The diffusion transformer, block by block
+#
+# **You will be able to** write a DiT block with adaLN-Zero, say why its gates start at zero, and follow a clip
+# through the network with the shape of every tensor.
+#
+# **You need** lessons 03 and 04, and attention.
+#
+# **Time** two minutes on two laptop cores.
+
+# %%
+import inspect
+
+import matplotlib.pyplot as plt
+import torch
+from lesson import check, pick, shapes
+from torch import nn
+
+from mini_sora import MiniSora
+from mini_sora.dit import DiT, DiTBlock, DiTConfig
+from mini_sora.layers import attention, time_embedding
+
+sora = MiniSora.from_pretrained("quick")
+torch.manual_seed(0)
+
+# %% [markdown]
+# ## Attention is four lines
+
+# %%
+print(inspect.getsource(attention))
+
+# %% [markdown]
+# ## Time must be heard
+#
+# The network has to know how noisy its input is. One number among hundreds is easily overheard, so t becomes a row of
+# sines and cosines of many frequencies. **Predict:** the sines were made for whole numbers up to 1000. What happens if
+# t in [0, 1] is put in as it is?
+
+# %%
+t = torch.linspace(0, 1, 200)
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
+for axis, scale, title in ((axes[0], 1, "t scaled to 0..1000"), (axes[1], 1 / 1000, "t as it is")):
+    axis.imshow(time_embedding(t * scale, 64).T, aspect="auto", cmap="coolwarm", extent=(0, 1, 64, 0))
+    axis.set_title(title, fontsize=9)
+    axis.set_xlabel("t")
+figure.tight_layout()
+plt.show()
+for scale, name in ((1, "scaled"), (1 / 1000, "as it is")):
+    e = time_embedding(t * scale, 64)
+    print(
+        f"{name:9} largest change over the whole range: {(e - e[0]).abs().amax(0).median():.3f} (median over features)"
+    )
+
+# %% [markdown]
+# **Explain.** As it is, most features hardly move from t = 0 to t = 1: the network is deaf to the time, and denoises a
+# little everywhere. It trains without an error. This is one of the common silent mistakes; lesson 07 shows its loss.
+#
+# ## One block
+#
+# x goes through three parts, each with a shortcut: attention to the clip, attention to the words, a feed-forward
+# network. The *condition* (time, prompt) does not enter as a token. It sets, for every part, a shift, a scale and a
+# gate: adaptive layer norm.
+
+# %%
+print(inspect.getsource(DiTBlock.forward))
+
+# %%
+block = DiTBlock(96, 3, text_width=64)
+x = torch.randn(2, 5, 16, 96)  # (B, K, P, D)
+condition, text = torch.randn(2, 5, 96), torch.randn(2, 7, 64)
+mask = torch.ones(2, 7, dtype=torch.bool)
+places = torch.stack(torch.meshgrid(torch.arange(5), torch.arange(4), torch.arange(4), indexing="ij"), -1)
+from mini_sora.layers import rotary_angles
+
+angles = rotary_angles(places.flatten(0, 2).float(), 32)
+y = block(x, condition, text, mask, angles)
+shapes(x=x, condition=condition, text=text, angles=angles, y=y)
+
+# %% [markdown]
+# ## Why zero
+#
+# In `DiT.init_weights` the layers that give the gates start at zero, and so does the head. **Predict** the output of an
+# untrained DiT.
+
+# %%
+config = DiTConfig(width=96, layers=4, heads=3)
+torch.manual_seed(0)
+dit = DiT(config, channels=3, text_width=64)
+z = torch.randn(2, 3, 5, 8, 8)
+with torch.no_grad():
+    out = dit(z, torch.full((2, 5), 0.5), text, mask)
+print("largest output of an untrained DiT:", out.abs().max().item())
+
+# %% [markdown]
+# What is it good for? Train twice on a small task, with and without, and look. The task: one clip, always the same.
+
+
+# %%
+def learn(zero, layers=8, steps=pick(120, 4)):
+    torch.manual_seed(0)
+    net = DiT(DiTConfig(width=64, layers=layers, heads=2), channels=3, text_width=64)
+    if not zero:
+        for module in net.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    z_0, losses = torch.randn(1, 3, 2, 4, 4), []
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        t, eps = torch.rand(16, 1, generator=generator), torch.randn(16, 3, 2, 4, 4, generator=generator)
+        u = t[:, :, None, None, None]
+        v = net(
+            (1 - u) * z_0 + u * eps, t.expand(16, 2), text[:1].expand(16, -1, -1), mask[:1].expand(16, -1)
+        )
+        loss = (v - (eps - z_0)).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+for zero in (True, False):
+    plt.semilogy(learn(zero), label="gates and head start at zero" if zero else "all start at random")
+plt.xlabel("step"), plt.ylabel("loss"), plt.legend()
+plt.show()
+
+# %% [markdown]
+# **Explain.** With closed gates every block begins as the identity: the gradient reaches all layers, and each opens
+# its gate as far as it helps. At random, eight layers of noise must first be unlearned.
+#
+# ## What the trained network looks at
+#
+# For one token in the middle of a moving circle: how much does each block attend to every other token?
+
+# %%
+maps = []
+hooks = [b.attention.register_forward_hook(lambda m, i, o: None) for b in sora.sora.dit.blocks]
+original = attention
+
+
+def watched(q, k, v, mask=None):
+    if mask is None:
+        maps.append(((q @ k.transpose(-2, -1)) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0].detach())
+    return original(q, k, v, mask)
+
+
+import mini_sora.layers as layers
+
+video = sora.generate("a red circle moves left", seed=0)
+z = sora.encode(video.frames[None])
+tokens, prompt_mask = torch.tensor([sora.tokenizer.encode("a red circle moves left")]), None
+prompt_mask = torch.ones_like(tokens, dtype=torch.bool)
+try:
+    layers.attention = watched
+    with torch.no_grad():
+        sora.sora(0.5 * z + 0.5 * torch.randn_like(z), torch.full((1, 5), 0.5), tokens, prompt_mask)
+finally:
+    layers.attention = original
+clip_maps = [m for m in maps if m.shape[-1] == 80]
+where = z[0].abs().amax(0)[2].unfold(0, 2, 2).unfold(1, 2, 2).amax((-2, -1)).argmax().item() + 2 * 16
+figure, axes = plt.subplots(len(clip_maps), 5, figsize=(8, 1.7 * len(clip_maps)))
+for row, (axis_row, found) in enumerate(zip(axes, clip_maps, strict=True)):
+    for k, axis in enumerate(axis_row):
+        axis.imshow(found[where].view(5, 4, 4)[k], vmin=0, vmax=found[where].max(), cmap="magma")
+        axis.set_xticks([]), axis.set_yticks([])
+        axis.set_title(f"block {row + 1}, k = {k}", fontsize=8)
+figure.suptitle(f"from the token at (k, y, x) = ({where // 16}, {where % 16 // 4}, {where % 4})", fontsize=9)
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Write adaptive layer norm: normalise x, scale by (1 + scale), shift, put it through f, gate it, and add it to x.
+
+
+# %% tags=["exercise"]
+def adaptive(x, f, shift, scale, gate):
+    """x: (B, N, D); shift, scale, gate: (B, 1, D); f: (B, N, D) -> (B, N, D)."""
+    ### BEGIN SOLUTION
+    return x + gate * f(nn.functional.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift)
+    ### END SOLUTION
+
+
+def adaptive_is_right():
+    x, shift, scale, gate = torch.randn(2, 5, 8), *torch.randn(3, 2, 1, 8)
+    if not torch.equal(adaptive(x, torch.sin, shift, scale, 0 * gate), x):
+        print("with a closed gate the block must be the identity")
+        return False
+    wanted = x + gate * torch.sin(nn.functional.layer_norm(x, (8,)) * (1 + scale) + shift)
+    return torch.allclose(adaptive(x, torch.sin, shift, scale, gate), wanted, atol=1e-5)
+
+
+check(adaptive_is_right, "not yet: norm first, then (1 + scale) and shift, then f; the gate is outside of f")
+
+# %% [markdown]
+# **2.** How many parameters has a block of width D, without biases and small norms? (Cross-attention reads text of
+# width D too.) Give a number for D = 96.
+
+
+# %% tags=["exercise"]
+def parameters(width):
+    ### BEGIN SOLUTION
+    attention, cross, feed_forward, modulation = 4, 4, 8, 9
+    return (attention + cross + feed_forward + modulation) * width**2
+    ### END SOLUTION
+
+
+def count_is_right():
+    true = sum(p.numel() for p in DiTBlock(96, 3, 96).parameters() if p.ndim > 1)
+    print(f"yours {parameters(96)}, true {true}")
+    return parameters(96) == true
+
+
+check(
+    count_is_right,
+    "count q, k, v, out twice, up and down (four times as wide), and nine vectors of the condition",
+)
+
+# %% [markdown]
+# ## Looking back
+#
+# - Time could be a token of its own. What would a block then have to do to know it?
+# - Here each latent frame has a time of its own. What can be asked of such a network that a single time would forbid?
+#
+# ## References
+#
+# - W. Peebles, S. Xie, *Scalable diffusion models with transformers*, 2022, section 3.2 (adaLN-Zero) and figure 5.
+# - A. Vaswani et al., *Attention is all you need*, 2017, eq. 1 and section 3.5.
+# - M. Dehghani et al., *ViT-22B*, 2023: normalised queries and keys.
