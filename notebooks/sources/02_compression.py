@@ -160,24 +160,26 @@ print("deviation of each channel:", z.std((0, 2, 3, 4)).numpy().round(2))
 # %% [markdown]
 # ## Exercises
 #
-# **1.** The KL divergence of a Gaussian with mean m and log variance l to the unit Gaussian. Write it.
+# **1.** The KL divergence of a Gaussian with mean m and a log variance to the unit Gaussian. Write it.
 
 
 # %% tags=["exercise"]
-def kl(m, l):
+def kl(m, logvar):
     """Elementwise, in nats."""
     ### BEGIN SOLUTION
-    return 0.5 * (m**2 + l.exp() - 1 - l)
+    return 0.5 * (m**2 + logvar.exp() - 1 - logvar)
     ### END SOLUTION
 
 
 def kl_is_right():
     ours, theirs = torch.distributions.Normal, torch.distributions.kl_divergence
-    m, l = torch.randn(100), torch.randn(100)
-    return torch.allclose(kl(m, l), theirs(ours(m, (l / 2).exp()), ours(0.0, 1.0)), atol=1e-5)
+    m, logvar = torch.randn(100), torch.randn(100)
+    return torch.allclose(kl(m, logvar), theirs(ours(m, (logvar / 2).exp()), ours(0.0, 1.0)), atol=1e-5)
 
 
-check(kl_is_right, "not the divergence: it is zero for m = 0, l = 0, and l is the log of the *variance*")
+check(
+    kl_is_right, "not the divergence: it is zero where both are zero, and logvar is the log of the *variance*"
+)
 
 # %% [markdown]
 # **2.** Give the VAE eight channels instead of three and train as long. Before you run it: will the PSNR be higher?

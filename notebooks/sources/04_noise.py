@@ -11,6 +11,8 @@
 # We begin where everything can be drawn: data with two numbers each.
 
 # %%
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -92,12 +94,12 @@ class Net(nn.Module):
         return self.layers(told).view(z.shape)
 
 
-def train(schedule, kind, steps=pick(3000, 200)):
+def train(schedule, kind):
     torch.manual_seed(0)
     net = Net()
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     losses = []
-    for step in range(steps):
+    for _ in range(pick(3000, 200)):
         z_0 = draw_data(256)[:, :, None, None, None]
         loss = diffusion_loss(net, schedule, kind, z_0, torch.rand(256, 1), torch.randn(z_0.shape))
         loss.backward()
@@ -206,7 +208,7 @@ def curve(sampler, steps, seed):
     places, generator = [z.flatten()], torch.Generator().manual_seed(seed + 100)
     times = sampling_times(steps).tolist()
     with torch.no_grad():
-        for t, s in zip(times, times[1:], strict=False):
+        for t, s in pairwise(times):
             t, s = torch.full((1, 1), t), torch.full((1, 1), s)
             z_0, eps = guesses(Cosine(), "v", nets["v"][0](z, t), z, t)
             step = {"ddpm": ddpm_step, "ddim": ddim_step, "euler": euler_step}[sampler]

@@ -96,7 +96,7 @@ print("largest output of an untrained DiT:", out.abs().max().item())
 
 
 # %%
-def learn(zero, layers=8, steps=pick(120, 4)):
+def learn(zero, layers=8):
     torch.manual_seed(0)
     net = DiT(DiTConfig(width=64, layers=layers, heads=2), channels=3, text_width=64)
     if not zero:
@@ -106,7 +106,7 @@ def learn(zero, layers=8, steps=pick(120, 4)):
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     z_0, losses = torch.randn(1, 3, 2, 4, 4), []
     generator = torch.Generator().manual_seed(0)
-    for _ in range(steps):
+    for _ in range(pick(120, 4)):
         t, eps = torch.rand(16, 1, generator=generator), torch.randn(16, 3, 2, 4, 4, generator=generator)
         u = t[:, :, None, None, None]
         v = net(
@@ -135,7 +135,6 @@ plt.show()
 
 # %%
 maps = []
-hooks = [b.attention.register_forward_hook(lambda m, i, o: None) for b in sora.sora.dit.blocks]
 original = attention
 
 

@@ -1,0 +1,215 @@
+# %% [markdown]
+# # 06 · Words: from a sentence to a picture of it
+#
+# **You will be able to** train a byte-level BPE, see which word each part of a video reads, and choose a guidance scale
+# knowing what it costs.
+#
+# **You need** lesson 05.
+#
+# **Time** two minutes on two laptop cores.
+
+# %%
+from collections import Counter
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from lesson import check, clips, pick, strip
+
+import mini_sora.layers as layers
+from data_gen import check as judge
+from data_gen import make_batch
+from mini_sora import MiniSora
+from mini_sora.diffusion import guide
+from mini_sora.text import Tokenizer
+
+sora = MiniSora.from_pretrained("quick")
+
+# %% [markdown]
+# ## Pieces of words
+#
+# A network needs numbers. One number per letter makes long rows; one per word cannot read a new word. Byte-pair encoding
+# is between: begin with the 256 bytes, find the pair that stands next to each other most often, give it a number of its
+# own, and again. **Predict** the first merges for these captions.
+
+# %%
+captions = [caption.lower() for caption in make_batch("shapes", range(500)).captions]
+print(*captions[:5], sep="\n")
+tokenizer = Tokenizer.train(captions, 60)
+for i in (0, 1, 2, 3, 10, 30, 59):
+    print(f"merge {i + 1:3}: {tokenizer.decode([257 + i])!r}")
+
+
+# %%
+def pieces(text, tokenizer):
+    return [tokenizer.decode([token]) for token in tokenizer.encode(text)[:-1]]
+
+
+for merges in (0, 20, 60, 200, 400):
+    small = Tokenizer.train(captions, merges)
+    print(
+        f"{merges:4} merges: {len(pieces(captions[0], small)):3} pieces  {'|'.join(pieces(captions[0], small))}"
+    )
+print("and any text at all comes back:", tokenizer.decode(tokenizer.encode("🦊 naïve")[:-1]))
+
+# %% [markdown]
+# ## Every piece gets a meaning from its neighbours
+#
+# The text encoder is a small transformer that looks both ways; it is trained with the DiT, from nothing. How alike are
+# its vectors for the words of four prompts?
+
+
+# %%
+def vectors(prompt):
+    """The encoder's vector of each piece, (L, D)."""
+    tokens = torch.tensor([sora.tokenizer.encode(prompt)])
+    with torch.no_grad():
+        return sora.sora.text(tokens, torch.ones_like(tokens, dtype=torch.bool))[0]
+
+
+prompts = [f"a red circle moves {way}" for way in ("left", "right")] + [
+    "a red circle rises",
+    "a blue circle rises",
+]
+means = torch.nn.functional.normalize(torch.stack([vectors(prompt).mean(0) for prompt in prompts]), dim=1)
+plt.figure(figsize=(4, 3.2))
+plt.imshow(means @ means.T, vmin=0, vmax=1)
+plt.xticks(range(4), range(4)), plt.yticks(range(4), prompts, fontsize=8), plt.colorbar()
+plt.show()
+
+# %% [markdown]
+# "left" and "right" stand in the same places of the same sentences, so nothing but the videos tells them apart. When the
+# encoder drowns the words in what it adds to them, they come out alike, and the model flips a coin for the direction.
+# It happened to us; the README has the story, under *What did not work*.
+#
+# ## Who reads which word?
+#
+# In cross-attention every token of the clip asks, and every piece of the prompt answers. Here are the answers, over the
+# frames, for two words.
+
+
+# %%
+def reading(prompt, seed=0, t=0.6):
+    """Cross-attention of each block: a list of (tokens of the clip, pieces of the prompt)."""
+    found, original = [], layers.attention
+
+    def watched(q, k, v, mask=None):
+        if q.shape[2] != k.shape[2]:  # the clip asks the words
+            scores = (q @ k.transpose(-2, -1)) / q.shape[-1] ** 0.5
+            found.append(scores.softmax(-1).mean(1)[0].detach())
+        return original(q, k, v, mask)
+
+    video = sora.generate(prompt, seed=seed)
+    z = sora.encode(video.frames[None])
+    tokens = torch.tensor([sora.tokenizer.encode(prompt)])
+    try:
+        layers.attention = watched
+        with torch.no_grad():
+            noisy = (1 - t) * z + t * torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+            sora.sora(
+                noisy, torch.full((1, z.shape[2]), t), tokens, torch.ones_like(tokens, dtype=torch.bool)
+            )
+    finally:
+        layers.attention = original
+    return video, found
+
+
+prompt = "a yellow square rises"
+video, found = reading(prompt)
+strip(video, count=5)
+words = pieces(prompt, sora.tokenizer)
+figure, axes = plt.subplots(len(words), 5, figsize=(6, 1.25 * len(words)))
+total = torch.stack(found).mean(0)[:, : len(words)]
+for row, word in zip(range(len(words)), words, strict=True):
+    for k in range(5):
+        axes[row, k].imshow(total[:, row].view(5, 4, 4)[k], vmin=0, vmax=total[:, row].max(), cmap="magma")
+        axes[row, k].set_xticks([]), axes[row, k].set_yticks([])
+    axes[row, 0].set_ylabel(repr(word), fontsize=8, rotation=0, ha="right")
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## Guidance and its price
+#
+# In one of ten training clips the prompt was left out, so the model can also film *without* one. Classifier-free
+# guidance goes from that prediction past the prompted one: `base + scale (prompted - base)`. Scale 1 is the prompted
+# model. **Predict:** what will be better at 2, what worse at 8?
+
+# %%
+scales = (0.0, 1.0, 2.0, 4.0, 8.0)
+clips(*[sora.generate("a yellow square rises", seed=3, guidance=scale) for scale in scales],
+      labels=[f"guidance {scale:g}" for scale in scales], height=96)  # fmt: skip
+
+# %%
+count = pick(48, 4)
+batch = make_batch("shapes-simple", range(count), split="test")
+print(f"{'scale':>6}{'right':>8}{'spread':>9}")
+rows = []
+for scale in scales:
+    made = [video.frames for video in sora.generate(list(batch.captions), guidance=scale)]
+    right = np.mean([judge(video, caption).ok for video, caption in zip(made, batch.captions, strict=True)])
+    same = [video.frames for video in sora.generate(["a yellow square rises"] * 12, guidance=scale)]
+    spread = np.stack(same).astype(float).std(0).mean()  # how much clips of one prompt differ
+    rows.append((scale, right, spread))
+    print(f"{scale:6g}{right:8.0%}{spread:9.1f}")
+
+# %% [markdown]
+# **Explain.** Guidance makes the prompt count more, and the clips of one prompt more alike: it moves to where the
+# prompt is most certain. Too much of it leaves the clips that were ever seen.
+#
+# ## Exercises
+#
+# **1.** Write guidance, from two predictions.
+
+
+# %% tags=["exercise"]
+def my_guidance(prompted, base, scale):
+    ### BEGIN SOLUTION
+    return base + scale * (prompted - base)
+    ### END SOLUTION
+
+
+def guidance_is_right():
+    one, two = torch.randn(2, 3, 4)
+    guided = guide(lambda z, t: one, lambda z, t: two, 2.5)
+    return torch.allclose(my_guidance(one, two, 2.5), guided(None, torch.ones(1)))
+
+
+check(guidance_is_right, "not guidance: scale 0 must give base, scale 1 prompted, and 2 as far again")
+
+# %% [markdown]
+# **2.** The most frequent pair of a list of words, each a tuple of tokens: one step of BPE's training. Of pairs that are
+# equally frequent, take the lowest.
+
+
+# %% tags=["exercise"]
+def best_pair(words):
+    """[(token, ...), ...] -> (token, token)."""
+    ### BEGIN SOLUTION
+    pairs = Counter(pair for word in words for pair in pairwise(word))
+    return min(pairs, key=lambda pair: (-pairs[pair], pair))
+    ### END SOLUTION
+
+
+def pair_is_right():
+    text = "she sells sea shells"
+    first = Tokenizer.train([text], 1).merges[0]
+    words = [tuple(word.encode()) for word in ["she", " sells", " sea", " shells"]]
+    return tuple(best_pair(words)) == tuple(first) and best_pair([(1, 2), (3, 1, 2), (3, 4, 3, 4)]) == (1, 2)
+
+
+check(pair_is_right, "not the pair: count neighbours in each word, and of equal counts take the lowest")
+
+# %% [markdown]
+# ## Looking back
+#
+# - Sora was trained on long captions written by another model, and lengthens short prompts before it films. What would
+#   happen to a model that has read only long captions, asked with a short one?
+# - The empty prompt is learned from one clip in ten. What if it were one in two?
+#
+# ## References
+#
+# - R. Sennrich, B. Haddow, A. Birch, *Neural machine translation of rare words with subword units*, 2016: BPE.
+# - J. Ho, T. Salimans, *Classifier-free diffusion guidance*, 2022, eq. 6.
+# - J. Betker et al., *Improving image generation with better captions*, 2023: re-captioning.

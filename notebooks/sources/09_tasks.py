@@ -1,0 +1,195 @@
+# %% [markdown]
+# # 09 · One mechanism, every task
+#
+# **You will be able to** animate a picture, extend a clip both ways, connect two, close a loop, edit and upscale, all
+# with one sampler; and say where a minute of video goes wrong.
+#
+# **You need** lessons 04 and 05.
+#
+# **Time** three minutes on two laptop cores.
+
+# %%
+
+import matplotlib.pyplot as plt
+import torch
+from lesson import check, clips, clock, pick, strip
+
+from data_gen import check as judge
+from data_gen import observe
+from mini_sora import MiniSora
+from mini_sora.diffusion import draw_known
+from mini_sora.measures import scenes_of
+
+sora = MiniSora.from_pretrained("tiny")
+
+# %% [markdown]
+# ## A noise time for each frame
+#
+# The DiT takes t of shape (B, K): each latent frame has its own. A frame at t = 0 is a frame that is *known*. In
+# training some frames are given, and the loss counts the others.
+
+# %%
+known = draw_known(12, 5, 1.0, torch.Generator().manual_seed(0))
+for row in known.int().tolist():
+    print(" ".join("1" if k else "?" for k in row))
+
+# %% [markdown]
+# That is all. What follows differs only in which frames are known.
+#
+# ## Animate: the first frame is known
+
+# %%
+scene = scenes_of(sora, 1, 17, ("right",))[0]
+print(scene.caption)
+video = sora.animate(scene.video[0], scene.caption, seed=0)
+strip(scene.video[:1].repeat(9, 0), video, labels=["given: one frame", "made"])
+
+# %% [markdown]
+# **Predict.** The same picture with another prompt: what if it is told to go up?
+
+# %%
+other = scene.caption
+for word in ("right", "rightwards", "rightward"):
+    other = other.replace(word, "up")
+print(other)
+clips(video, sora.animate(scene.video[0], other, seed=0), labels=[scene.caption, other])
+
+# %% [markdown]
+# ## Extend: forwards and backwards
+#
+# A window slides: the end of what is there is known, the rest is made. Backwards the *beginning* is known. The encoder
+# saw each chunk alone, so a clip's beginning can be encoded before there is anything in front of it.
+
+# %%
+scene = scenes_of(sora, 1, 33, ("left",))[0]
+start, end = scene.video[:17], scene.video[16:]
+forward = sora.extend(start, scene.caption, 16)
+backward = [sora.extend(end, scene.caption, 16, direction="backward", seed=seed) for seed in range(3)]
+strip(
+    scene.video,
+    forward,
+    *backward,
+    labels=["the truth", "from its first half", *["to its second half"] * 3],
+    count=11,
+)
+
+
+# %%
+def path(video, color):
+    return observe(video).tracks[color].position[:, 0]
+
+
+color = scene.scene.bodies[0].color
+plt.figure(figsize=(6, 2.6))
+plt.plot(path(scene.video, color), "k", label="truth")
+for made, style in ((forward, "C0--"), (backward[0], "C1--")):
+    try:
+        plt.plot(path(made.frames, color), style)
+    except KeyError:
+        print("the body's colour is lost")
+plt.axvline(16, color="grey", linewidth=0.5)
+plt.xlabel("frame"), plt.ylabel("x, short sides"), plt.legend()
+plt.show()
+
+# %% [markdown]
+# **Explain.** At the seam the line has no corner: the known frames tell not only where the body is but how fast it goes.
+#
+# ## Connect and loop: both ends are known
+
+# %%
+between = sora.connect(scene.video[:17], scene.video[-17:], scene.caption, 15)
+loop = sora.loop(scene.caption, scene.video[:17])
+strip(
+    between, loop, labels=["a, 15 frames made, b", "the clip, and 15 frames back to its beginning"], count=12
+)
+clips(loop, labels=["round and round"])
+
+# %% [markdown]
+# ## Edit: nothing is known, but the noise is not all there is
+#
+# Add noise up to a time `strength`, and take it away under another prompt. **Predict:** what is left at 0.3? at 0.9?
+
+# %%
+scene = scenes_of(sora, 1, 17, ("right",))[0]
+body = scene.scene.bodies[0]
+new = "blue" if body.color != "blue" else "red"
+prompt = scene.caption.replace(body.color, new)
+strengths = (0.3, 0.6, 0.8, 0.9, 1.0)
+edited = [sora.edit(scene.video, prompt, strength=strength) for strength in strengths]
+strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" for s in strengths]])
+
+# %% [markdown]
+# ## A minute
+#
+# A window after a window; each knows the end of the one before. Small mistakes add up: that is *drift*. Where does it
+# begin?
+
+# %%
+still = scenes_of(sora, 1, 17, ("still",))[0]
+with clock("a minute"):
+    minute = sora.generate(still.caption, seconds=pick(60, 6), seed=1)
+print(minute)
+strip(minute, labels=[still.caption], count=12)
+for first in range(0, len(minute.frames) - 16, max(16, len(minute.frames) // 6)):
+    report = judge(minute.frames[first : first + 17], still.caption)
+    print(f"second {first / 8:4.0f}: {'as asked' if report.ok else '; '.join(report.why)}")
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Which latent frames are known? Write the mask of each task for K latent frames, n of them given at an end.
+
+
+# %% tags=["exercise"]
+def mask(task, K, n):
+    """bool (K,), True where known. task: animate, forward, backward, connect (n at each end)."""
+    ### BEGIN SOLUTION
+    k = torch.arange(K)
+    return {
+        "animate": k < 1,
+        "forward": k < n,
+        "backward": k >= K - n,
+        "connect": (k < n) | (k >= K - n),
+    }[task]
+    ### END SOLUTION
+
+
+def masks():
+    wanted = {"animate": "1????", "forward": "11???", "backward": "???11", "connect": "11?11"}
+    found = {task: "".join("1" if k else "?" for k in mask(task, 5, 2)) for task in wanted}
+    for task in wanted:
+        if found[task] != wanted[task]:
+            print(f"{task}: {found[task]}, wanted {wanted[task]}")
+    return found == wanted
+
+
+check(masks, "not the masks: True is known, and there are K of them")
+
+# %% [markdown]
+# **2.** The noise times of a step: t where a frame is to be made, 0 where it is known.
+
+
+# %% tags=["exercise"]
+def times(t, known):
+    """t: a number; known: bool (B, K) -> (B, K)."""
+    ### BEGIN SOLUTION
+    return t * (~known).float()
+    ### END SOLUTION
+
+
+check(
+    lambda: torch.equal(times(0.7, known[:3]), torch.where(known[:3], 0.0, 0.7)),
+    "not the times: is the mask the right way round?",
+)
+
+# %% [markdown]
+# ## Looking back
+#
+# - An upscaler starts from a small clip's enlargement and noise. Why must the strength be neither small nor large?
+# - Which of the tasks would a model with *one* time for the whole clip be able to do, and how?
+#
+# ## References
+#
+# - B. Chen et al., *Diffusion forcing*, 2024: a noise time for each frame.
+# - C. Meng et al., *SDEdit*, 2021: editing by noise.
+# - T. Brooks et al., *Video generation models as world simulators*, 2024: "prompting with images and videos".
