@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError
 
 PLACE = Path(__file__).parent
 SOURCES = PLACE / "sources"
+ASSIGNMENTS = PLACE / "assignments"
 LIMIT = 1_500_000  # bytes of a notebook with its pictures
 TIME = 900  # seconds that a cell may take
 
@@ -31,6 +32,28 @@ def student(text):
         text,
         flags=re.MULTILINE | re.DOTALL,
     )
+
+
+def solution(text):
+    """A source as the teacher has it: without the marks alone."""
+    return re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", text, flags=re.MULTILINE)
+
+
+def handouts(check=False):
+    """Make, or check, what the students and the teacher of each assignment get. Returns what is wrong."""
+    wrong = []
+    for source in sorted(ASSIGNMENTS.glob("*/source.py")):
+        place, text = source.parent, source.read_text(encoding="utf-8")
+        adapters = (place / "adapters.py").read_text(encoding="utf-8")
+        for name, content in (("student", student(text)), ("solution", solution(text))):
+            for file, made in ((f"{place.name}.py", content), ("adapters.py", adapters)):
+                path = place / name / file
+                if not check:
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_text(made, encoding="utf-8")
+                elif not path.exists() or path.read_text(encoding="utf-8") != made:
+                    wrong.append(f"{path.relative_to(PLACE)} is not what its source gives; make notebooks")
+    return wrong
 
 
 def notebook_of(source):
@@ -102,7 +125,8 @@ def main(argv=None):
     sources = sorted(SOURCES.glob("*.py"))
     if args.names:
         sources = [source for source in sources if source.stem.startswith(tuple(args.names))]
-    wrong = [sentence for source in sources for sentence in build(source, args.check, args.fast)]
+    wrong = handouts(args.check)
+    wrong += [sentence for source in sources for sentence in build(source, args.check, args.fast)]
     print("\n".join(wrong) or f"{len(sources)} notebooks are as their sources say")
     return 1 if wrong or not sources else 0
 

@@ -1,0 +1,64 @@
+"""Plausible mistakes, planted one by one into the solutions: python -m notebooks.mutants [a3 ...].
+
+A mutant is killed when a point of its exercise fails. Prints what each is told, and the share that is killed.
+"""
+
+import argparse
+import importlib
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .build import ASSIGNMENTS, solution
+from .grade import ASSIGNMENTS as NAMES
+from .grade import grade
+
+ASKED = 0.98
+
+
+def mutants_of(assignment):
+    """[(exercise, what is replaced, by what)]"""
+    return importlib.import_module(f"notebooks.assignments.{assignment}.mutants").MUTANTS
+
+
+def plant(assignment, folder, old="", new=""):
+    """The solution as a submission in a folder, with a mistake where one is given."""
+    text = solution((ASSIGNMENTS / assignment / "source.py").read_text(encoding="utf-8"))
+    if text.count(old) < 1:
+        raise ValueError(f"{assignment}: {old!r} is not in the solution")
+    (folder / f"{assignment}.py").write_text(text.replace(old, new, 1) if old else text, encoding="utf-8")
+    adapters = (ASSIGNMENTS / assignment / "adapters.py").read_text(encoding="utf-8")
+    (folder / "adapters.py").write_text(adapters, encoding="utf-8")
+
+
+def judge(assignment, mutant):
+    """(whether it is killed, what it is told)."""
+    name, old, new = mutant
+    with tempfile.TemporaryDirectory() as place:
+        plant(assignment, Path(place), old, new)
+        failed = [row["why"] for row in grade(assignment, place, only=[name]) if not row["points"]]
+    return bool(failed), failed[0] if failed else "NOT FOUND"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m notebooks.mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("assignments", nargs="*", default=[], help=f"of {', '.join(NAMES)}; all")
+    args = parser.parse_args(argv)
+    share = 1.0
+    for assignment in args.assignments or NAMES:
+        mutants = mutants_of(assignment)
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda mutant, a=assignment: judge(a, mutant), mutants))
+        for (name, old, new), (killed, why) in zip(mutants, found, strict=True):
+            print(
+                f"{'✓' if killed else '✗'} {assignment} {name:16} {old.strip()[:38]!r} -> {new.strip()[:38]!r}: {why}"
+            )
+        killed = sum(killed for killed, _ in found)
+        share = min(share, killed / len(found))
+        print(f"{assignment}: {killed} of {len(found)} mutants killed\n", flush=True)
+    return 0 if share >= ASKED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
