@@ -1,0 +1,134 @@
+"""The points of A5."""
+
+import torch
+
+from notebooks.assignments.a3.checks import draw, same
+from notebooks.grade import Point
+
+ALLOWED = ()
+
+
+def marks(mask):
+    return "".join("1" if k else "?" for k in torch.as_tensor(mask).tolist())
+
+
+def check_masks(function):
+    cases = (
+        ("generate", 5, 1, "?????"),
+        ("animate", 5, 1, "1????"),
+        ("forward", 6, 2, "11????"),
+        ("backward", 6, 2, "????11"),
+        ("connect", 7, 2, "11???11"),
+        ("backward", 4, 3, "?111"),
+        ("animate", 3, 2, "1??"),
+    )
+    for task, K, n, wanted in cases:
+        found = torch.as_tensor(function(task, K, n))
+        assert found.shape == (K,), f"{task}: the shape is {tuple(found.shape)}, not ({K},)"
+        assert marks(found) == wanted, f"{task}, K = {K}, n = {n}: {marks(found)}, not {wanted} (1 is known)"
+
+
+def check_sampler(function):
+    truth, noise = draw(2, 3, 5, 4, 6), draw(2, 3, 5, 4, 6, seed=1)
+    known = torch.tensor([True, False, False, True, False])
+    asked = []
+
+    def denoiser(z_t, t):
+        """Knows the truth, and so the velocity of each frame, at its own time."""
+        asked.append(t.clone())
+        assert t.shape == (2, 5), f"t has the shape {tuple(t.shape)}, not (B, K)"
+        return (z_t - truth) / t[:, None, :, None, None].clamp(min=1e-3)
+
+    z = torch.where(known[None, None, :, None, None], truth, noise)
+    found = function(denoiser, z.clone(), known, 6)
+    assert len(asked) == 6, f"the denoiser was asked {len(asked)} times for 6 steps"
+    assert all((t[:, known] == 0).all() for t in asked), "a known frame has t = 0 in every call"
+    assert (asked[0][:, ~known] == 1).all(), "the first call has t = 1 where nothing is known"
+    assert torch.equal(found[:, :, known], truth[:, :, known]), "a known frame must come back as it was"
+    times = [t[0, 1].item() for t in asked]
+    assert all(abs(t - (1 - i / 6)) < 1e-4 for i, t in enumerate(times)), (
+        f"the times are {times}, not equal steps"
+    )
+    same(found, truth, "with a perfect denoiser the sample", 1e-3)
+
+
+def check_windows(function):
+    cases = (
+        ((5, 5, 2), [(0, 5)]),
+        ((3, 5, 2), [(0, 3)]),
+        ((11, 5, 2), [(0, 5), (3, 8), (6, 11)]),
+        ((9, 5, 1), [(0, 5), (4, 9)]),
+        ((10, 5, 3), [(0, 5), (2, 7), (4, 9), (6, 10)]),
+    )
+    for asked, wanted in cases:
+        found = [tuple(map(int, pair)) for pair in function(*asked)]
+        assert found and found[-1][1] == asked[0], (
+            f"windows{asked}: the last ends at {found[-1:]}, not {asked[0]}"
+        )
+        long = [b - a for a, b in found if b - a > asked[1]]
+        assert not long, f"windows{asked}: a window has {long[:1]} latent frames, more than {asked[1]}"
+        assert found == wanted, f"windows{asked} are {found}, not {wanted}"
+
+
+def check_chunks(function):
+    found = [int(function(frame)) for frame in range(10)]
+    wanted = [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert found == wanted, f"frames 0 to 9 are in {found}, not {wanted}: frame 0 is alone"
+
+
+def check_frames(function):
+    for k, wanted in ((0, (0, 1)), (1, (1, 5)), (2, (5, 9)), (7, (25, 29))):
+        found = tuple(map(int, function(k)))
+        assert found == wanted, f"latent frame {k} holds frames {found}, not {wanted}"
+
+
+def check_prepend(function):
+    for clip, new, wanted in ((17, 16, "?????1111"), (5, 4, "??1"), (9, 12, "????11"), (1, 4, "??")):
+        index, mask = function(clip, new)
+        assert int(index) == new, (
+            f"a clip with {new} frames before it begins at frame {new}, not {int(index)}"
+        )
+        found = torch.as_tensor(mask)
+        assert found.shape == (len(wanted),), (
+            f"{clip} + {new} frames have {len(wanted)} latent frames, not {len(found)}"
+        )
+        ends = marks(found) == wanted
+        why = "the clip's frame 0 is now the last of a chunk, whose other frames are not known"
+        assert ends, f"clip {clip}, new {new}: {marks(found)}, not {wanted}: {why}"
+
+
+def check_edit(function):
+    z_0, eps = draw(2, 3, 4, 5, 6), draw(2, 3, 4, 5, 6, seed=1)
+    z_t, times = function(z_0, eps, 0.6, 3)
+    times = torch.as_tensor(times).float()
+    assert times.shape == (4,), f"there are {times.numel()} times, not steps + 1"
+    assert abs(times[0] - 0.6) < 1e-6, f"the first time is {times[0]:.3f}, not the strength"
+    assert abs(times[-1]) < 1e-6, f"the last time is {times[-1]:.3f}, not 0"
+    assert torch.allclose(times, torch.tensor([0.6, 0.4, 0.2, 0.0]), atol=1e-5), (
+        f"{times.tolist()} is not equal steps"
+    )
+    same(z_t, 0.4 * z_0 + 0.6 * eps, "z_t")
+
+
+def check_seam(function):
+    angle = torch.arange(12) / 12 * 2 * torch.pi
+    circle = torch.stack([angle.cos(), angle.sin()], 1)
+    assert abs(function(circle) - 1) < 1e-4, f"a full circle has {function(circle):.3f}, not 1"
+    line = torch.stack([torch.arange(5.0), torch.zeros(5)], 1)
+    assert abs(function(line) - 4) < 1e-4, f"five places in a row have {function(line):.3f}, not 4"
+    jump = torch.tensor([[0.0, 0], [1, 0], [2, 0], [9, 0], [10, 0], [0, 1]])
+    assert abs(function(jump) - 1) < 1e-4, (
+        f"one jump inside must not count: {function(jump):.3f}, not 1 (median)"
+    )
+
+
+POINTS = [
+    Point("known_mask", 15, "which frames are known", check_masks),
+    Point("sample_known", 25, "a sampler around known frames", check_sampler),
+    Point("windows", 20, "windows of a long video", check_windows),
+    Point("chunk_of", 5, "frame to latent frame", check_chunks),
+    Point("frames_of", 5, "latent frame to frames", check_frames),
+    Point("prepend", 10, "extending backwards", check_prepend),
+    Point("edit_start", 10, "editing", check_edit),
+    Point("seam", 10, "how smooth a loop is", check_seam),
+]
