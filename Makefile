@@ -5,7 +5,7 @@ READY := .venv/ready
 SEED ?= 0
 PRESET ?= tiny
 
-.PHONY: help demo test quick weights bench sweep clean
+.PHONY: help demo test quick weights bench sweep notebooks mutants clean
 
 help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
@@ -14,6 +14,8 @@ help:
 	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick too)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, two hours (runs/sweep)"
+	@echo "make notebooks  make every lesson and assignment from its source, and run the lessons"
+	@echo "make mutants plant mistakes into the solutions of the assignments: are they found?"
 	@echo "make clean   remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -50,6 +52,17 @@ bench: $(READY)
 
 sweep: $(READY)
 	$(BIN)/python -m mini_sora sweep -o runs/sweep
+
+NOTEBOOKS := .venv/notebooks
+$(NOTEBOOKS): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	@touch $(NOTEBOOKS)
+
+notebooks: $(NOTEBOOKS)
+	$(BIN)/python -m notebooks.build
+
+mutants: $(READY)
+	$(BIN)/python -m notebooks.mutants
 
 clean:
 	rm -rf .venv demo runs/quick .pytest_cache .ruff_cache .hypothesis *.egg-info
