@@ -13,7 +13,7 @@ def orthogonalize(matrix, steps=5):
 
     A quintic Newton-Schulz iteration in bfloat16, with Jordan's coefficients. matrix: (..., m, n).
     """
-    x = matrix.bfloat16()
+    x = matrix.float()
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

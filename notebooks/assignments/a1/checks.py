@@ -128,7 +128,9 @@ def check_interval(function):
         wanted = true_interval(right / count, count)
         wald = 1.96 * math.sqrt(right / count * (1 - right / count) / count)
         simple = abs(low - (right / count - wald)) < 1e-6
-        assert right in (0, count) or not simple, "that is the simple interval, which is empty at 0 and 1: take Wilson's"
+        assert right in (0, count) or not simple, (
+            "that is the simple interval, which is empty at 0 and 1: take Wilson's"
+        )
         assert abs(low - wanted[0]) < 1e-3 and abs(high - wanted[1]) < 1e-3, (
             f"{right} of {count}: {low:.3f} to {high:.3f}, not {wanted[0]:.3f} to {wanted[1]:.3f}"
         )
