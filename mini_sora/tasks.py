@@ -4,7 +4,7 @@ Every way of asking is one mechanism: a latent frame that is known stands at noi
 others start as noise, and the network makes them fit. What differs is which are known.
 
     generate  ? ? ? ? ?     animate  1 ? ? ? ?     extend, forward  1 1 1 ? ?     backward  ? ? ? 1 1
-    connect, loop  1 1 1 ? ? 1 1     edit, upscale  all are made, from what is there and some noise
+    connect, loop  1 1 1 ? ? ? ? 1 1     edit, upscale  all are made, from what is there and some noise
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from .config import require
 from .data import to_pixels, to_uint8
 from .model import check_size
 from .pipeline import Pipeline
-from .video import FPS, Video
+from .video import FPS, MAX_FRAMES, Video
 
 
 class MiniSora(Pipeline):
@@ -28,7 +28,7 @@ class MiniSora(Pipeline):
         T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length
         is made window by window; seed: of the first video, the next has the next; actions: whole
         numbers (B, T - 1), what is done before each frame but the first, 0 for none, for a model that
-        knows actions; options: progress, a callable given (done, all) steps, and sampler, steps,
+        knows actions; options: progress, a callable given (done, all), and sampler, steps,
         guidance and the like (see SamplerConfig). The same seed and arguments give the same video.
         Raises UserError.
         """
@@ -45,19 +45,20 @@ class MiniSora(Pipeline):
             require(frames is None, "give frames or seconds, not both")
             require(0 < seconds < 1e4, f"seconds is {seconds}; it must be above 0 and below 10000")
             frames = 1 + 4 * max(1, round(seconds * FPS / 4))
-        frames, own = self.config.frames if frames is None else frames, self.config.frames
+        frames = self.config.frames if frames is None else frames
         check_size(size, frames)
-        whole = frames if frames < 2 * own else own
+        whole = self._at_once(frames)
         shape = self.config.latent_shape(size, whole)
         sources = sources_of(seed, len(prompts))
         if actions is not None:
             actions = torch.as_tensor(actions)
         first = None if actions is None else actions[:, : whole - 1]
-        at_once = progress if whole == frames else None
-        z = self._film(prompts, sources, shape, actions=first, progress=at_once, **options)
+        told = part(progress, 0, whole, frames)
+        z = self._film(prompts, sources, shape, actions=first, progress=told, **options)
         clip = self.decode(z)
         yield clip
-        yield from self._go_on(prompts, sources, clip, z, frames - whole, actions, progress, **options)
+        told = part(progress, whole, frames - whole, frames)
+        yield from self._go_on(prompts, sources, clip, z, frames - whole, actions, told, **options)
 
     def animate(self, image, prompt, frames=None, seed=0, actions=None, **options):
         """A picture to a video that begins with it.
@@ -71,47 +72,46 @@ class MiniSora(Pipeline):
         require(clips.shape[1] == 1, "that is not a picture but a video; extend goes on from one")
         if actions is not None:
             actions = torch.as_tensor(actions)
-        pieces = self._go_on(
-            prompts, sources_of(seed, len(prompts)), clips, None, frames - 1, actions, **options
-        )
+        sources = sources_of(seed, len(prompts))
+        pieces = self._go_on(prompts, sources, clips, None, frames - 1, actions, **options)
         return answer(prompt, np.concatenate([clips, *pieces], axis=1))
 
     def extend(self, video, prompt, frames=16, direction="forward", seed=0, **options):
         """A video with more frames after it, or before it; its own are left as they are.
 
-        video: a Video or uint8 (T, H, W, 3), T = 1 + 4n, or a list of B, with as many prompts; frames:
-        how many more, a multiple of 4; direction: forward or backward. The rest as in generate.
+        video: a Video or uint8 (T, H, W, 3), or a list of B, with as many prompts; backward, T is 4 or
+        more; frames: how many more, a multiple of 4; direction: forward or backward. The rest as in generate.
         """
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         fine = direction in ("forward", "backward")
         require(fine, f"direction is {direction!r}; it is one of forward, backward")
-        check_size(clips.shape[2:4], clips.shape[1])
-        check_size(clips.shape[2:4], clips.shape[1] + frames)
+        check_added(frames)
         sources = sources_of(seed, len(prompts))
         if direction == "forward":
             pieces = self._go_on(prompts, sources, clips, None, frames, **options)
             return answer(prompt, np.concatenate([clips, *pieces], axis=1))
-        require(clips.shape[1] > 1, "a single picture says nothing of what was before; animate it instead")
         pieces = list(self._go_back(prompts, sources, clips, frames, **options))
         return answer(prompt, np.concatenate([*pieces[::-1], clips], axis=1))
 
-    def connect(self, a, b, prompt, frames=15, seed=0, **options):
+    def connect(self, a, b, prompt, frames=16, seed=0, **options):
         """One video from two: a, then frames that lead over, then b.
 
-        a, b: videos of one size, T = 1 + 4n each, or lists of B; frames: between them, 3 + 4n. The
-        rest as in generate.
+        a, b: videos of one size, or lists of B; b has 4 frames or more; frames: between them, a
+        multiple of 4. The rest as in generate.
         """
         clips, between = self._lead_over(a, b, prompt, frames, seed, **options)
         return answer(prompt, np.concatenate([clips[0], between, clips[1]], axis=1))
 
-    def loop(self, prompt, video=None, frames=15, seed=0, **options):
+    def loop(self, prompt, video=None, frames=16, seed=0, progress=None, **options):
         """A video that can be played round and round: its end leads over to its beginning.
 
-        video: the one to close, or a list of B; one is made from the prompt where there is none. frames:
-        of those that close it, 3 + 4n. The rest as in generate.
+        video: the one to close, of 4 frames or more, or a list of B; one is made from the prompt where
+        there is none. frames: of those that close it, a multiple of 4. The rest as in generate.
         """
-        video = self.generate(prompt, seed=seed, **options) if video is None else video
-        clips, between = self._lead_over(video, video, prompt, frames, seed, **options)
+        if video is None:
+            video = self.generate(prompt, seed=seed, progress=part(progress, 0, 1, 2), **options)
+            progress = part(progress, 1, 1, 2)
+        clips, between = self._lead_over(video, video, prompt, frames, seed, progress=progress, **options)
         return answer(prompt, np.concatenate([clips[0], between], axis=1))
 
     def edit(self, video, prompt, strength=0.8, seed=0, **options):
@@ -145,76 +145,85 @@ class MiniSora(Pipeline):
     def _go_on(self, prompts, sources, clip, z, frames, actions=None, progress=None, **sampling):
         """What comes after clips: yields so many frames, in pieces, uint8 (B, n, H, W, 3).
 
-        A window of the model's own length slides along. Known in it are its first frame and half of
-        its latent frames; the rest is made. z: the clips' latents, where they are at hand. Only the
-        window's first frame is ever encoded again, so that little is lost from window to window.
+        A window slides along. Known in it are its first frame and half of its latent frames, or more
+        where fewer are left to make. z: the clips' latents, where they are at hand. Only the window's
+        first frame is ever encoded again, so that little is lost from window to window.
         """
-        chunk, own = self.config.vae.time_stride, self._own_length()
-        z = self.encode(clip[:, -self._span(clip) :]) if z is None else z
-        at, end = clip.shape[1] - 1, clip.shape[1] - 1 + frames
-        while at < end:
-            keep = min(own // 2, z.shape[2] - 1)
-            clip, z = clip[:, -(1 + chunk * keep) :], z[:, :, z.shape[2] - keep :]
-            z = torch.cat([self.encode(clip[:, :1]), z], dim=2)
-            known, new = z.shape[2], min(own - 1 - keep, (end - at) // chunk)
-            z = F.pad(z, (0, 0, 0, 0, 0, new))
+        chunk, window = self.config.vae.time_stride, self._window(clip, frames)
+        at, left = clip.shape[1] - 1, frames // chunk
+        most = min(at // chunk, window - 1)
+        z = self.encode(clip[:, -(1 + chunk * most) :]) if z is None else z
+        while left:
+            keep = min(at // chunk, max(window // 2, window - 1 - left))
+            new = min(window - 1 - keep, left)
+            clip = clip[:, -(1 + chunk * keep) :]
+            head = torch.cat([self.encode(clip[:, :1]), z[:, :, z.shape[2] - keep :]], dim=2)
             first = at - chunk * keep
-            part = None if actions is None else actions[:, first : first + chunk * (keep + new)]
-            mask = torch.arange(known + new) < known
-            z = self._film(prompts, sources, z.shape[1:], z, mask, actions=part, **sampling)
-            piece = self.decode(z)[:, clip.shape[1] :]
+            done = None if actions is None else actions[:, first : first + chunk * (keep + new)]
+            told = part(progress, frames - chunk * left, chunk * new, frames)
+            z, piece = self._fill(
+                prompts, sources, head, new, head[:, :, :0], actions=done, progress=told, **sampling
+            )
             yield piece
-            clip, at = np.concatenate([clip, piece], axis=1), at + chunk * new
-            if progress:
-                progress(at, end)
+            clip, at, left = np.concatenate([clip, piece], axis=1), at + chunk * new, left - new
 
     def _go_back(self, prompts, sources, clip, frames, progress=None, **sampling):
         """What comes before clips: yields so many frames, in pieces, the last ones first.
 
-        The first frame of a clip is the last of its chunk in the longer one, so it is made again, and
-        dropped for the true one."""
-        chunk, own, made = self.config.vae.time_stride, self._own_length(), 0
-        z = self.encode(clip[:, : self._span(clip)])
-        while made < frames:
-            keep = min(own // 2, z.shape[2] - 1)
-            new = min(own - keep, 1 + (frames - made) // chunk)
-            z = F.pad(z[:, :, 1 : 1 + keep], (0, 0, 0, 0, new, 0))
-            mask = torch.arange(new + keep) >= new
-            z = self._film(prompts, sources, z.shape[1:], z, mask, **sampling)
-            piece = self.decode(z)[:, : chunk * (new - 1)]
+        Each window begins with a single frame, as every clip does, which is dropped: so the clip's own
+        frames are known from the first one on, four by four.
+        """
+        chunk, window = self.config.vae.time_stride, self._window(clip, frames)
+        left, z = frames // chunk, self._beginning(clip, window - 1)
+        while left:
+            keep = min(z.shape[2], max(window // 2, window - 1 - left))
+            new = min(window - 1 - keep, left)
+            told = part(progress, frames - chunk * left, chunk * new, frames)
+            z, piece = self._fill(
+                prompts, sources, z[:, :, :0], new + 1, z[:, :, :keep], progress=told, **sampling
+            )
             yield piece
-            made += piece.shape[1]
-            if progress:
-                progress(made, frames)
+            z, left = z[:, :, 1:], left - new
 
     def _lead_over(self, a, b, prompt, frames, seed, **options):
         """([a, b] as batches, the frames between them), uint8 (B, n, H, W, 3) each."""
         prompts, clips = prompts_of(prompt), [clips_of(video, prompt) for video in (a, b)]
-        sizes = [clip.shape[2:4] for clip in clips]
-        require(sizes[0] == sizes[1], "the two videos differ in size; resize one of them first")
-        for clip in clips:
-            check_size(sizes[0], clip.shape[1])
-        fine = isinstance(frames, int) and 3 <= frames <= 255 and frames % 4 == 3
-        require(fine, f"{frames} frames do not fit between: give 3 + 4n of them (7, 11, 15, ...)")
-        head = self.encode(clips[0][:, -self._span(clips[0]) :])
-        tail = self.encode(clips[1][:, : self._span(clips[1])])[:, :, 1:]
-        new = (frames + 1) // self.config.vae.time_stride
+        same = clips[0].shape[2:] == clips[1].shape[2:]
+        require(same, "the two videos differ in size; resize one of them first")
+        check_added(frames)
+        chunk, most = self.config.vae.time_stride, self._window(clips[0][:, :1], self.config.frames - 1) // 2
+        self.config.latent_shape(clips[0].shape[2:4], 1 + 2 * chunk * most + frames)
+        head = self.encode(clips[0][:, -(1 + chunk * min(most, (clips[0].shape[1] - 1) // chunk)) :])
+        tail, sources = self._beginning(clips[1], most), sources_of(seed, len(prompts))
+        return clips, self._fill(prompts, sources, head, frames // chunk, tail, **options)[1]
+
+    def _fill(self, prompts, sources, head, new, tail, **sampling):
+        """Make so many latent frames between known ones, (B, C, K, h, w) each, K may be 0.
+        Returns all latents, and the frames of the new ones, but for the window's first frame."""
+        first = head.shape[2]
         z = torch.cat([F.pad(head, (0, 0, 0, 0, 0, new)), tail], dim=2)
         k = torch.arange(z.shape[2])
-        mask = (k < head.shape[2]) | (k >= head.shape[2] + new)
-        self.config.latent_shape(sizes[0], 1 + self.config.vae.time_stride * (z.shape[2] - 1))
-        z = self._film(prompts, sources_of(seed, len(prompts)), z.shape[1:], z, mask, **options)
-        start = 1 + self.config.vae.time_stride * (head.shape[2] - 1)
-        return clips, self.decode(z)[:, start : start + frames]
+        mask = (k < first) | (k >= first + new)
+        z = self._film(prompts, sources, z.shape[1:], z, mask, **sampling)
+        return z, self.decode(z[:, :, max(0, first - 1) : first + new])[:, 1:]
 
-    def _own_length(self):
-        """Latent frames of the model's own clips."""
-        return 1 + (self.config.frames - 1) // self.config.vae.time_stride
+    def _beginning(self, clip, most):
+        """The latents of the first frames of clips, four by four, at most so many: (B, C, K, h, w)."""
+        chunk = self.config.vae.time_stride
+        count = min(most, clip.shape[1] // chunk)
+        require(count, "what is led into is a video, of 4 frames or more; a picture can only be animated")
+        return self.encode(np.concatenate([clip[:, :1], clip[:, : chunk * count]], axis=1))[:, :, 1:]
 
-    def _span(self, clip):
-        """How many frames of a clip are known to what is joined to it: at most half of the own length."""
-        half = self.config.vae.time_stride * (self._own_length() // 2)
-        return min(1 + half, clip.shape[1])
+    def _at_once(self, frames):
+        """How many of these frames are made in one window: all, if they are fewer than twice the
+        model's own, and are told by one prompt; or as many as the model's own."""
+        return frames if frames < 2 * self.config.frames else self.config.frames
+
+    def _window(self, clip, frames):
+        """Latent frames of one window, where so many frames are added to clips. Raises UserError for a
+        window that has too many patches."""
+        chunk, frames = self.config.vae.time_stride, self._at_once(clip.shape[1] + frames)
+        return self.config.latent_shape(clip.shape[2:4], 1 + (frames - 1) // chunk * chunk)[1]
 
 
 def prompts_of(prompt):
@@ -247,6 +256,17 @@ def resized(x, factor):
     check_size(size, x.shape[2])
     large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
     return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
+
+
+def check_added(frames):
+    """Raise UserError unless so many frames can be added to a video: they come in fours."""
+    fine = isinstance(frames, int) and 4 <= frames < MAX_FRAMES and frames % 4 == 0
+    require(fine, f"{frames} frames cannot be added: they come in fours (4, 8, 12, 16, ...)")
+
+
+def part(progress, before, share, whole):
+    """Progress for one part of the work, which tells how much of the whole is done."""
+    return progress and (lambda done, all: progress(before + share * done / all, whole))
 
 
 def answer(prompt, frames):

@@ -43,50 +43,95 @@ def through(sora, clips):
     return sora.decode(sora.encode(clips))
 
 
-def test_forward_windows_slide_over_the_clip(smoke, monkeypatch):
-    world = World(smoke, monkeypatch, CLIPS, (8, 24), (16, 32))
+def test_what_follows_is_made_at_once_where_the_prompt_tells_it_all(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (0, 32))
     videos = smoke.extend(list(CLIPS[:, :17]), [PROMPT] * 2, 16)
-    assert world.masks == ["111??", "111??"]
+    assert world.masks == ["11111????"]
     made = np.stack([video.frames for video in videos])
     assert np.array_equal(made[:, :17], CLIPS[:, :17]), "what was there is left as it is"
     near(made[:, 17:], through(smoke, CLIPS[:, :33])[:, 17:])
 
 
+def test_forward_windows_slide_over_the_clip(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (8, 24), (16, 32), (20, 36))
+    video = smoke.extend(CLIPS[0, :17], PROMPT, 20)
+    assert world.masks == ["111??", "111??", "1111?"]
+    assert np.array_equal(video.frames[:17], CLIPS[0, :17])
+    near(video.frames[17:], through(smoke, CLIPS[:1, :37])[0, 17:])
+
+
 def test_backward_windows_end_in_the_clip(smoke, monkeypatch):
-    world = World(smoke, monkeypatch, CLIPS, (8, 24), (0, 16))
-    videos = smoke.extend(list(CLIPS[:, 16:33]), [PROMPT] * 2, 16, direction="backward")
-    assert world.masks == ["???11", "???11"]
+    """Each begins with a frame of its own, which is dropped."""
+    world = World(smoke, monkeypatch, CLIPS, (12, 28), (4, 20), (0, 16))
+    videos = smoke.extend(list(CLIPS[:, 21:38]), [PROMPT] * 2, 20, direction="backward")
+    assert world.masks == ["???11", "???11", "??111"]
     made = np.stack([video.frames for video in videos])
-    assert np.array_equal(made[:, 16:], CLIPS[:, 16:33])
-    near(made[:, :8], through(smoke, CLIPS[:, :17])[:, :8])
-    near(made[:, 8:16], through(smoke, CLIPS[:, 8:25])[:, :8])
+    assert np.array_equal(made[:, 20:], CLIPS[:, 21:38])
+    near(made[:, 12:20], through(smoke, CLIPS[:, 12:29])[:, 1:9])
+    near(made[:, 4:12], through(smoke, CLIPS[:, 4:21])[:, 1:9])
+    near(made[:, :4], through(smoke, CLIPS[:, :17])[:, 1:5])
+
+
+def test_what_came_before_is_made_at_once_where_the_prompt_tells_it_all(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (0, 32))
+    video = smoke.extend(CLIPS[0, 17:34], PROMPT, 16, direction="backward")
+    assert world.masks == ["?????1111"]
+    near(video.frames[:16], through(smoke, CLIPS[:1, :33])[0, 1:17])
 
 
 def test_a_picture_becomes_a_video(smoke, monkeypatch):
-    world = World(smoke, monkeypatch, CLIPS, (0, 16), (8, 20))
+    world = World(smoke, monkeypatch, CLIPS, (0, 20))
     video = smoke.animate(CLIPS[0, 0], PROMPT, frames=21)
-    assert world.masks == ["1????", "111?"]
+    assert world.masks == ["1?????"]
     assert np.array_equal(video.frames[0], CLIPS[0, 0])
     near(video.frames[1:], through(smoke, CLIPS[:1, :21])[0, 1:])
 
 
 def test_a_bridge_knows_both_its_ends(smoke, monkeypatch):
-    a, b = CLIPS[:, :17], CLIPS[:, 32:]
+    a, b = CLIPS[:, :17], CLIPS[:, 33:]
     world = World(smoke, monkeypatch, CLIPS, (8, 40))
     videos = smoke.connect(list(a), list(b), [PROMPT] * 2)
     assert world.masks == ["111????11"]
     made = np.stack([video.frames for video in videos])
-    assert made.shape[1] == 49 and np.array_equal(made[:, :17], a) and np.array_equal(made[:, 32:], b)
-    near(made[:, 17:32], through(smoke, CLIPS)[:, 17:32])
+    assert made.shape[1] == 49 and np.array_equal(made[:, :17], a) and np.array_equal(made[:, 33:], b)
+    near(made[:, 17:33], through(smoke, CLIPS)[:, 17:33])
 
 
 def test_a_loop_leads_from_its_end_to_its_beginning(smoke, monkeypatch):
     clip = CLIPS[:1, :17]
-    round_and_round = np.concatenate([clip, CLIPS[:1, 17:32], clip], axis=1)
+    round_and_round = np.concatenate([clip, CLIPS[:1, 17:33], clip[:, :16]], axis=1)
     World(smoke, monkeypatch, round_and_round, (8, 40))
     video = smoke.loop(PROMPT, clip[0])
-    assert len(video.frames) == 32 and np.array_equal(video.frames[:17], clip[0])
-    near(video.frames[17:], through(smoke, round_and_round)[0, 17:32])
+    assert len(video.frames) == 33 and np.array_equal(video.frames[:17], clip[0])
+    near(video.frames[17:], through(smoke, round_and_round)[0, 17:33])
+
+
+def test_any_length_goes_on(smoke):
+    """What one task makes, another takes."""
+    bridge = smoke.connect(CLIPS[0, :17], CLIPS[0, :16], PROMPT, 4, steps=1)
+    assert len(bridge.frames) == 37 and len(smoke.connect(bridge, bridge, PROMPT, 4, steps=1).frames) == 78
+    for count in (4, 18, 23):
+        for way in ("forward", "backward"):
+            video = smoke.extend(CLIPS[0, :count], PROMPT, 8, way, steps=1)
+            part = video.frames[:count] if way == "forward" else video.frames[8:]
+            assert np.array_equal(part, CLIPS[0, :count]) and len(video.frames) == count + 8
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda s, **o: s.generate(PROMPT, frames=49, **o),
+        lambda s, **o: s.animate(CLIPS[0, 0], PROMPT, **o),
+        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, **o),
+        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, "backward", **o),
+        lambda s, **o: s.loop(PROMPT, **o),
+        lambda s, **o: s.edit(CLIPS[0, :17], PROMPT, **o),
+    ],
+)
+def test_progress_goes_from_start_to_end(smoke, ask):
+    told = []
+    ask(smoke, progress=lambda done, all: told.append(done / all), steps=2)
+    assert told == sorted(told) and len(set(told)) == len(told) >= 2 and told[-1] == pytest.approx(1)
 
 
 def test_long_videos_are_made_window_by_window(smoke):
@@ -131,19 +176,29 @@ def test_upscale_doubles_both_sides(smoke):
     near(still.frames, through(smoke, CLIPS[:1, :5])[0])
 
 
-@pytest.mark.parametrize("name", ["animate", "extend", "backward", "loop", "edit"])
+@pytest.mark.parametrize(
+    "name", ["generate", "animate", "extend", "backward", "connect", "loop", "edit", "upscale"]
+)
 def test_alone_or_in_a_batch(smoke, name):
     clips = CLIPS[:, :1] if name == "animate" else CLIPS[:, :17]
 
     def ask(videos, prompt, seed):
+        if name == "generate":
+            return smoke.generate(prompt, frames=37, seed=seed, steps=2)
         if name == "backward":
-            return smoke.extend(videos, prompt, 8, "backward", seed, steps=2)
+            return smoke.extend(videos, prompt, 20, "backward", seed, steps=2)
+        if name == "connect":
+            return smoke.connect(videos, videos, prompt, seed=seed, steps=2)
+        if name == "upscale":
+            return smoke.upscale(videos, 2, prompt, seed=seed, steps=2)
         if name == "loop":
             return smoke.loop(prompt, videos, seed=seed, steps=2)
         return getattr(smoke, name)(videos, prompt, seed=seed, steps=2)
 
     both = ask(list(clips), [PROMPT, "a blue square rises"], 5)
-    near(both[1].frames, ask(clips[1], "a blue square rises", 6).frames)
+    alone = ask(clips[1], "a blue square rises", 6)
+    near(both[1].frames, alone.frames)
+    assert np.array_equal(alone.frames, ask(clips[1], "a blue square rises", 6).frames)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +209,17 @@ def test_alone_or_in_a_batch(smoke, name):
         (lambda s: s.animate(CLIPS[0, 0].astype(float), PROMPT), "uint8"),
         (lambda s: s.animate([CLIPS[0, 0]], [PROMPT, PROMPT]), "1 videos and 2 prompts"),
         (lambda s: s.animate(CLIPS[0, 0], PROMPT, frames=16), "16 frames"),
-        (lambda s: s.extend(CLIPS[0], PROMPT, 15), "64 frames"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, 15), "15 frames cannot be added"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, 0), "0 frames cannot be added"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, -4), "-4 frames cannot be added"),
         (lambda s: s.extend(CLIPS[0], PROMPT, direction="up"), "forward, backward"),
-        (lambda s: s.extend(CLIPS[0, :1], PROMPT, direction="backward"), "single picture"),
-        (lambda s: s.extend(CLIPS[0, :16], PROMPT), "16 frames"),
+        (lambda s: s.extend(CLIPS[0, :1], PROMPT, direction="backward"), "4 frames or more"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0, :3], PROMPT), "4 frames or more"),
+        (lambda s: s.edit(CLIPS[0, :16], PROMPT), "16 frames"),
+        (lambda s: s.extend(np.zeros((17, 512, 512, 3), np.uint8), PROMPT), "patches"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, 4000), "patches"),
         (lambda s: s.connect(CLIPS[0], CLIPS[0, :, :, :24], PROMPT), "differ in size"),
-        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, frames=16), "do not fit between"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, frames=15), "15 frames cannot be added"),
         (lambda s: s.edit(CLIPS[0, :17], PROMPT, strength=0), "strength"),
         (lambda s: s.edit(CLIPS[0, :17], PROMPT, strength=float("nan")), "strength"),
         (lambda s: s.upscale(CLIPS[0, :17], 2), "say with prompt"),
