@@ -96,13 +96,13 @@ class EMA:
                 p.data = own[name]
 
 
-def _optimizers(model, config):
-    """Muon for the matrices inside blocks, AdamW for the rest, as a list."""
+def _optimizers(model, config, dtype):
+    """Muon for the matrices inside blocks, AdamW for the rest, as a list. dtype: of matrix products."""
     hidden = [p for name, p in model.named_parameters() if "blocks." in name and p.ndim > 1]
     muon = {id(p) for p in hidden} if config.muon_rate else set()
     rest = [p for p in model.parameters() if id(p) not in muon]
     adam = torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    return [adam, Muon(hidden, lr=config.muon_rate)] if muon else [adam]
+    return [adam, Muon(hidden, lr=config.muon_rate, dtype=dtype)] if muon else [adam]
 
 
 def _flatten(optimizers):
@@ -172,7 +172,7 @@ def fit(
         "processes": ranks,
         "precision": str(dtype),
     }
-    optimizers, ema, first = _optimizers(model, config), EMA(model, config.ema), 0
+    optimizers, ema, first = _optimizers(model, config, dtype), EMA(model, config.ema), 0
     rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
 
     found = checkpoint.load_latest(folder, tqdm.write) if folder.exists() else None

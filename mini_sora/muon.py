@@ -8,12 +8,13 @@ which torch.optim.Muon does not do.
 import torch
 
 
-def orthogonalize(matrix, steps=5):
+def orthogonalize(matrix, steps=5, dtype=torch.float32):
     """The nearest orthogonal matrix, roughly: every singular value goes to about 1.
 
-    A quintic Newton-Schulz iteration in bfloat16, with Jordan's coefficients. matrix: (..., m, n).
+    A quintic Newton-Schulz iteration with Jordan's coefficients, for which bfloat16 is exact enough
+    where that is fast. matrix: (..., m, n).
     """
-    x = matrix.float()
+    x = matrix.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -24,10 +25,12 @@ def orthogonalize(matrix, steps=5):
 
 
 class Muon(torch.optim.Optimizer):
-    """For the hidden matrices of a network; the rest goes to AdamW. lr is in spectral norms a step."""
+    """For the hidden matrices of a network; the rest goes to AdamW. lr is in spectral norms a step;
+    dtype: what the matrices are multiplied in."""
 
-    def __init__(self, params, lr, momentum=0.95):
+    def __init__(self, params, lr, momentum=0.95, dtype=torch.float32):
         super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self):
@@ -46,5 +49,5 @@ class Muon(torch.optim.Optimizer):
             average = self.state[p]["momentum"]
             average.lerp_(p.grad, 1 - momentum)
             updates.append(p.grad.lerp(average, momentum).flatten(1))  # Nesterov's look ahead
-        for p, update in zip(params, orthogonalize(torch.stack(updates)), strict=True):
+        for p, update in zip(params, orthogonalize(torch.stack(updates), dtype=self.dtype), strict=True):
             p.sub_(update.view_as(p), alpha=lr)

@@ -54,8 +54,10 @@ class DiTTraining:
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run: the grids, the model, and its two trainings. A batch is so many
-    clips of the model's own size and length, or as many pixels of another."""
+    clips of the model's own size and length, or as many pixels of another. start: a shipped preset, or the
+    directory of a run, whose VAE is kept and whose text encoder and DiT learn on; none: from scratch."""
 
+    start: str = ""
     judged: int = 256
     seed: int = 0
     data: DataConfig = DataConfig()
@@ -98,23 +100,21 @@ PRESETS = {
             long_prompts=0.25,
         ),
         model=ModelConfig(
-            vae=VAEConfig(channels=8, frame_width=64, width=160, blocks=3),
+            vae=VAEConfig(channels=8, frame_width=48, width=128, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
-            dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+            dit=DiTConfig(width=160, layers=6, heads=5, actions=5),
             families=("shapes", "shapes", *_WORLD),
         ),
         vae=VAETraining(
             families=(*_WORLD, "camera", "change", "play", "shapes"),
             stored=2500,
-            fit=FitConfig(
-                steps=14000, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500
-            ),
+            fit=FitConfig(steps=6500, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500),
         ),
         dit=DiTTraining(
             known=0.3,
-            stored=1200,
+            stored=1000,
             fit=FitConfig(
-                steps=6000, batch=48, adam_rate=3e-3, muon_rate=0.01, ema=0.999, preview_every=2000
+                steps=5000, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=2500
             ),
         ),
     ),

@@ -146,7 +146,13 @@ class Stages:
     def __init__(self, config, out, resume, device, inexact, quiet):
         self.config, self.out, self.device, self.quiet = config, out, device, quiet
         self.options = {"resume": resume, "inexact": inexact, "quiet": quiet, "seed": config.seed}
-        self.rows = []
+        self.rows, self.start = [], None
+        if config.start:
+            self.start = MiniSora.from_pretrained(config.start, device)
+            models = (to_dict(sora) for sora in (self.start.config, config.model))
+            parts = [{key: model[key] for key in ("vae", "text", "dit")} for model in models]
+            other = "; ".join(difference(*parts))
+            require(not other, f"{config.start} is another model than these settings make: {other}")
 
     def run(self):
         vae = self.timed("vae", self.train_vae)
@@ -182,7 +188,7 @@ class Stages:
             "",
             self.table(),
         ]
-        for name in ("vae", "dit"):
+        for name in ("dit",) if self.start else ("vae", "dit"):
             rows = [json.loads(line) for line in (self.out / name / "metrics.jsonl").open()]
             steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
             found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
@@ -212,6 +218,8 @@ class Stages:
         return [(row, row.clips(count)) for row in rows]
 
     def train_vae(self):
+        if self.start:
+            return self.start.vae, "", f"that of {self.config.start}"
         c, how = self.config, self.config.vae
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
@@ -242,9 +250,12 @@ class Stages:
         c, how = self.config, self.config.dit
         torch.manual_seed(c.seed + 1)
         words = [clip for i in range(64) for clip in stream(c, 32)[i].prompts]
-        tokenizer = Tokenizer.train(words, c.model.text.merges)
-        network = Sora(c.model).to(self.device)
-        sora = MiniSora(c.model, vae, network, tokenizer, words_of(" ".join(words)))
+        if self.start:
+            network, tokenizer, known = self.start.sora, self.start.tokenizer, self.start.words
+        else:
+            network, known = Sora(c.model).to(self.device), frozenset()
+            tokenizer = Tokenizer.train(words, c.model.text.merges)
+        sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
 
         encode = to_latents(vae, how.fit.precision)
         data = stream(c, how.fit.batch)

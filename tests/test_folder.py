@@ -88,3 +88,18 @@ def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):
     sora = MiniSora.from_pretrained(out)
     assert {"circle", "square"} <= sora.words
     assert sora.generate("a square").frames.shape == (17, 32, 32, 3)
+
+
+def test_a_trained_model_learns_on(place, smoke, smoke_run, tmp_path, capsys):
+    own = ["train", "--preset", "smoke", "--data", str(place), "--start", str(smoke_run)]
+    little = ["--dit.fit.steps", "1", "--dit.fit.adam_rate", "1e-6", "--dit.fit.muon_rate", "1e-6"]
+    assert main([*own, *little, "--out", str(tmp_path / "run")]) == 0
+    sora = MiniSora.from_pretrained(tmp_path / "run")
+    assert sora.tokenizer.merges == smoke.tokenizer.merges and sora.words > smoke.words
+    tables = [(s.vae.state_dict(), s.sora.state_dict()) for s in (sora, smoke)]
+    assert all(torch.equal(value, tables[1][0][name]) for name, value in tables[0][0].items())
+    assert all((value - tables[1][1][name]).abs().max() < 1e-2 for name, value in tables[0][1].items())
+
+    for flags, said in ((["--model.dit.layers", "3"], "dit.layers"), (["--start", "x"], "no weights 'x'")):
+        assert main([*own, *flags, "--out", str(tmp_path / "other"), "--force"]) == 2
+        assert said in capsys.readouterr().err

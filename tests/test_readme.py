@@ -43,6 +43,8 @@ def test_mini_sora_commands_run(command, smoke_run, tmp_path, monkeypatch):
         words[words.index("--seconds") + 1] = "6"
     if words[0] == "train":
         words = ["smoke" if word == "quick" else word for word in words]
+        if "--start" in words:
+            words[words.index("--start") + 1] = str(smoke_run)
         if "--resume" in words:
             assert mini_sora([word for word in words if word != "--resume"]) == 0
     if words[0] == "bench":
