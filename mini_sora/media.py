@@ -4,6 +4,8 @@ A file may be anything, so its size is looked at before its pixels are, and what
 between is one kind of error.
 """
 
+import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ from .config import UserError, require
 from .video import FPS, MAX_FRAMES
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
-MOVIES = (".mp4", ".mov", ".mkv", ".webm")
-MAX_PIXELS, MAX_ALL = 2**25, 2**31  # of one frame, and of all, before anything is decoded
+MOVIES = {".mp4": "mp4", ".mov": "mp4", ".mkv": "matroska", ".webm": "matroska"}
+MAX_PIXELS, MAX_ALL = 2**25, 2**32  # of one frame, and of all so far, before it is decoded
 FITS = ("crop", "pad")
 
 
@@ -40,8 +42,10 @@ def read_video(path, side=32, size=None, fit="crop", frames=None):
         for image in _resample(shown, most):
             size = size or _near_size(image.size, side)
             made.append(_fitted(image, size, fit))
-    except UserError:
+    except (UserError, PermissionError):
         raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has far more pixels than are read here; make it smaller first") from error
     except Exception as error:  # decoders fail in their own ways on what is damaged
         raise UserError(f"{path} is damaged or not what its name says ({error})") from error
     require(made, f"{path} has no frames")
@@ -49,20 +53,25 @@ def read_video(path, side=32, size=None, fit="crop", frames=None):
 
 
 def _check_pixels(path, width, height, frames):
-    fine = 0 < width * height <= MAX_PIXELS and 0 <= width * height * frames <= MAX_ALL
+    fine = width * height <= MAX_PIXELS and width * height * frames <= MAX_ALL
     shown = f"{frames} frames of {width}x{height}" if frames > 1 else f"{width}x{height} pixels"
     require(fine, f"{path} has {shown}; that is more than is read here, so make it smaller first")
 
 
 def _pictures(path, kind):
     """The frames of a picture file and how long each is shown: yields (image, seconds)."""
-    with Image.open(path, formats=[kind]) as file:
-        count = getattr(file, "n_frames", 1)
-        _check_pixels(path, *file.size, count)
-        for i in range(count):
-            file.seek(i)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # as the cap here is lower
+        file = Image.open(path, formats=[kind])
+    with file:
+        for i in itertools.count():
+            try:
+                file.seek(i)
+            except EOFError:
+                return
+            _check_pixels(path, *file.size, i + 1)
             file.load()
-            image = file if count > 1 else ImageOps.exif_transpose(file)
+            image = file if getattr(file, "is_animated", False) else ImageOps.exif_transpose(file)
             yield _rgb(image), (file.info.get("duration") or 100) / 1000
 
 
@@ -80,13 +89,14 @@ def _movie(path):
         import av
     except ImportError:
         raise UserError(f'{path}: films need the extra [video]: pip install "mini-sora[video]"') from None
-    with av.open(str(path)) as container:
+    # Of a file that is open, with its kind told, nothing else is opened: no list of other files, no network.
+    with path.open("rb") as file, av.open(file, format=MOVIES[path.suffix.lower()]) as container:
         require(container.streams.video, f"{path} has no pictures")
         stream = container.streams.video[0]
-        _check_pixels(path, stream.width, stream.height, max(stream.frames, 1))
+        _check_pixels(path, stream.width, stream.height, 1)
         start, image = 0.0, None
-        for frame in container.decode(stream):
-            _check_pixels(path, frame.width, frame.height, 1)
+        for i, frame in enumerate(container.decode(stream)):
+            _check_pixels(path, frame.width, frame.height, i + 1)
             time = float(frame.pts * stream.time_base)
             if image:
                 yield image, time - start

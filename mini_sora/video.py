@@ -15,6 +15,7 @@ from .config import UserError, require
 FPS = 8
 MAX_FRAMES = 4801  # ten minutes
 SHOWN = 192  # small videos are enlarged by a whole number to about this short side, pixels
+WIDEST = 8192  # unless a filmstrip would be wider than this
 FORMATS = (".gif", ".webp", ".png", ".mp4")
 
 
@@ -86,18 +87,25 @@ class Video:
 def encode(frames, suffix, scale=None):
     """A video file as bytes. frames: uint8 (H, W, 3) each, taken one by one, so that they may still
     be in the making; the rest as in Video.save."""
+    buffer = io.BytesIO()
+    if suffix == ".png":
+        strip = filmstrip(np.stack(list(frames)))
+        scale = scale or max(1, min(SHOWN // len(strip), WIDEST // strip.shape[1]))
+        Image.fromarray(_enlarged(strip, scale)).save(buffer, "png")
+        return buffer.getvalue()
     frames = iter(frames)
     first = next(frames)
     scale = scale or max(1, SHOWN // min(first.shape[:2]))
-    large = (frame.repeat(scale, axis=0).repeat(scale, axis=1) for frame in itertools.chain([first], frames))
-    buffer = io.BytesIO()
+    large = (_enlarged(frame, scale) for frame in itertools.chain([first], frames))
     if suffix == ".mp4":
         _write_mp4(large, buffer)
-    elif suffix == ".png":
-        Image.fromarray(filmstrip(np.stack(list(large)), gap=4)).save(buffer, "png")
     else:
         _write_images(large, suffix, buffer)
     return buffer.getvalue()
+
+
+def _enlarged(image, scale):
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _write_images(frames, suffix, buffer):

@@ -2,10 +2,12 @@
 
 import io
 import random
+import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from data_gen import make_clip
 from mini_sora import Video, media
@@ -124,33 +126,69 @@ def test_mutants_are_refused_or_read(tmp_path, suffix):
     assert refused > 100
 
 
-def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
-    big = Image.new("1", (8192, 8192))
-    path = picture(tmp_path, big)
-    assert path.stat().st_size < 100_000
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    with pytest.raises(UserError, match="8192x8192"):
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "mp4"])
+def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch, suffix):
+    if suffix == "mp4":
+        pytest.importorskip("av")
+    path = tmp_path / f"v.{suffix}"
+    if suffix == "jpg":
+        picture(tmp_path, Image.fromarray(CLIP[0]), "v.jpg")
+    else:
+        Video(CLIP[:1]).save(path, scale=1)
+    assert read_video(path).shape == (1, 32, 48, 3)
+    monkeypatch.setattr(media, "MAX_PIXELS", 32 * 48 - 1)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UserError, match="48x32 pixels; that is more"):
         read_video(path)
 
 
-def test_too_many_frames_are_refused(tmp_path, monkeypatch):
-    frames = [Image.new("L", (200, 100), i) for i in range(60)]
-    frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:], duration=20)
-    assert len(read_video(tmp_path / "v.gif")) == 9
-    monkeypatch.setattr(media, "MAX_ALL", 1_000_000)
-    with pytest.raises(UserError, match="60 frames of 200x100"):
-        read_video(tmp_path / "v.gif")
+def test_what_a_bomb_says_of_itself_is_believed(tmp_path):
+    """60000 x 60000 in 80 bytes; and 8192 x 8192, all of one colour, in ten thousand."""
+    parts = (b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b""))
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (*parts, (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    (tmp_path / "v.png").write_bytes(content)
+    with pytest.raises(UserError, match="far more pixels"):
+        read_video(tmp_path / "v.png")
+    with pytest.raises(UserError, match="8192x8192"):
+        read_video(picture(tmp_path, Image.new("1", (8192, 8192))))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "mp4"])
+def test_too_many_frames_are_refused(tmp_path, monkeypatch, suffix):
+    if suffix == "mp4":
+        pytest.importorskip("av")
+    path = tmp_path / f"v.{suffix}"
+    Video(CLIP).save(path, scale=1)
+    monkeypatch.setattr(media, "MAX_ALL", 20 * 32 * 48)
+    with pytest.raises(UserError, match="21 frames of 48x32"):
+        read_video(path)
+    assert len(read_video(path, frames=9)) == 9, "what is not asked for is not decoded"
+
+
+def test_a_film_opens_no_other_file(tmp_path):
+    """A list of addresses under a film's name, which a player would follow."""
+    pytest.importorskip("av")
+    Video(CLIP[:5]).save(tmp_path / "other.mp4")
+    lines = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/other.mp4\n#EXT-X-ENDLIST\n"
+    for name in ("v.mp4", "v.mkv"):
+        (tmp_path / name).write_text(lines)
+        with pytest.raises(UserError, match="damaged"):
+            read_video(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     "name, content, word",
     [
         ("v.txt", b"x", "ends in '.txt'"),
+        ("v.npz", b"PK", "ends in '.npz'"),
         ("none.gif", None, "there is no file"),
         ("v.gif", b"", "is empty"),
         ("v.gif", b"hello", "damaged"),
         ("v.mp4", b"hello", "damaged"),
         ("v.png", b"GIF89a", "damaged"),
+        ("v.gif", b"GIF89a\x08\x00\x08\x00\x00\x00\x00;", "damaged"),  # a GIF of no frames
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, content, word):
@@ -158,6 +196,19 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, word):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=word):
         read_video(tmp_path / name)
+
+
+def test_a_film_without_pictures_is_named(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        sound = container.add_stream("aac", rate=8000)
+        for _ in range(3):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate = 8000
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    with pytest.raises(UserError, match="has no pictures"):
+        read_video(tmp_path / "v.mp4")
 
 
 def test_a_strange_fit_is_refused(tmp_path):

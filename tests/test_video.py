@@ -72,4 +72,6 @@ def test_filmstrip_thins_out_evenly():
     assert filmstrip(FRAMES, count=3).shape == (16, 3 * 24 + 2, 3)
     assert np.array_equal(filmstrip(FRAMES, count=3)[:, 25:49], FRAMES[2])
     first = Image.open(io.BytesIO(Video(FRAMES).to_bytes(".png")))
-    assert first.size == (5 * 288 + 4 * 4, 192)
+    assert first.size == (5 * 288 + 4 * 12, 192)
+    long = Image.open(io.BytesIO(Video(FRAMES.repeat(50, axis=0)).to_bytes(".png")))
+    assert long.size == (250 * 24 + 249, 16), "what is long enough is not enlarged"
