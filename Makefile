@@ -14,7 +14,7 @@ help:
 	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick too)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, two hours (runs/sweep)"
-	@echo "make notebooks  make every lesson and assignment from its source, and run the lessons"
+	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, fail on any difference"
 	@echo "make mutants plant mistakes into the solutions of the assignments: are they found?"
 	@echo "make clean   remove what these commands made"
 
@@ -53,12 +53,7 @@ bench: $(READY)
 sweep: $(READY)
 	$(BIN)/python -m mini_sora sweep -o runs/sweep
 
-NOTEBOOKS := .venv/notebooks
-$(NOTEBOOKS): $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
-	@touch $(NOTEBOOKS)
-
-notebooks: $(NOTEBOOKS)
+notebooks: $(READY)
 	$(BIN)/python -m notebooks.build
 
 mutants: $(READY)

@@ -13,6 +13,9 @@ from IPython.display import HTML, display
 from mini_sora.video import encode, filmstrip
 
 FAST = bool(os.environ.get("MINI_SORA_FAST"))  # a quick run that only shows that everything works
+STRICT = bool(os.environ.get("MINI_SORA_STRICT"))  # a wrong answer is an error, as nbgrader has it
+STATIC = bool(os.environ.get("MINI_SORA_STATIC"))  # nobody is there to move a slider
+YEAR = int(os.environ.get("MINI_SORA_SEED", 0))  # another number, other clips in the exercises
 
 plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -20,6 +23,11 @@ plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.ri
 def pick(full, fast):
     """A number of steps or clips: the lesson's own, or a small one where MINI_SORA_FAST is set."""
     return fast if FAST else full
+
+
+def seeded(seed):
+    """A seed of an exercise: another one where MINI_SORA_SEED is another."""
+    return seed + 1000 * YEAR
 
 
 def clips(*videos, labels=(), height=128):
@@ -62,17 +70,19 @@ def shapes(**tensors):
 
 def check(right, why, fine="right"):
     """The verdict on an exercise, in words. right: whether it is, or a function that says so, which may fail
-    in any way; why: what to look at where it is wrong."""
+    in any way, and may say more by an AssertionError; why: what to look at where it is wrong."""
     try:
         right = bool(right() if callable(right) else right)
+        verdict = f"✓ {fine}" if right else f"✗ {why}"
     except NotImplementedError:
-        print("· not done yet")
-        return False
+        right, verdict = False, "· not done yet"
+    except AssertionError as error:
+        right, verdict = False, f"✗ {error}"
     except Exception as error:
-        print(f"✗ {why} ({type(error).__name__}: {error})")
-        return False
-    print(f"✓ {fine}" if right else f"✗ {why}")
-    return right
+        right, verdict = False, f"✗ {why} ({type(error).__name__}: {error})"
+    print(verdict)
+    if STRICT and not right:
+        raise AssertionError(verdict)
 
 
 class clock:
@@ -89,19 +99,18 @@ class clock:
 
 
 def slide(show, values, name="value", still=4):
-    """Call show(value) for the value that a hand chooses with a slider; where there is no widget, for a
-    few of them, one after the other."""
+    """Call show(value) for the value that a hand chooses with a slider. Where nobody is there, or no
+    ipywidgets, for a few of them, one after the other: still of them, or those in still."""
     values = list(values)
     try:
+        assert not STATIC
         from ipywidgets import SelectionSlider, interact
-    except ImportError:
-        pass
-    else:
-        if "JPY_SESSION_NAME" in os.environ:  # a person is there
-            interact(lambda value: show(value), value=SelectionSlider(options=values, description=name))
-            return
-    for value in [
-        values[i] for i in np.linspace(0, len(values) - 1, min(still, len(values))).round().astype(int)
-    ]:
-        print(f"{name} = {value}")
-        show(value)
+    except (AssertionError, ImportError):
+        if isinstance(still, int):
+            places = np.linspace(0, len(values) - 1, still).round().astype(int)
+            still = [values[i] for i in places]
+        for value in still:
+            print(f"{name} {value}")
+            show(value)
+        return
+    interact(show, **{name: SelectionSlider(options=values, continuous_update=False)})

@@ -10,9 +10,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .build import ASSIGNMENTS, solution
 from .grade import ASSIGNMENTS as NAMES
 from .grade import grade
+from .handouts import ASSIGNMENTS, solution
 
 ASKED = 0.98
 
@@ -22,34 +22,40 @@ def mutants_of(assignment):
     return importlib.import_module(f"notebooks.assignments.{assignment}.mutants").MUTANTS
 
 
-def plant(assignment, folder, old="", new=""):
-    """The solution as a submission in a folder, with a mistake where one is given."""
+def plant(assignment, folder, name="", old="", new=""):
+    """The solution as a submission in a folder, with a mistake where one is given: in the function of this
+    name, or else in one that it uses."""
     text = solution((ASSIGNMENTS / assignment / "source.py").read_text(encoding="utf-8"))
-    if text.count(old) < 1:
+    begin = max(text.find(f"def {name}("), text.find(f"class {name}("), 0)
+    place = text.find(old, begin) if old in text[begin:] else text.find(old)
+    if place < 0:
         raise ValueError(f"{assignment}: {old!r} is not in the solution")
-    (folder / f"{assignment}.py").write_text(text.replace(old, new, 1) if old else text, encoding="utf-8")
+    text = text[:place] + new + text[place + len(old) :]
+    (folder / f"{assignment}.py").write_text(text, encoding="utf-8")
     adapters = (ASSIGNMENTS / assignment / "adapters.py").read_text(encoding="utf-8")
     (folder / "adapters.py").write_text(adapters, encoding="utf-8")
 
 
-def judge(assignment, mutant):
+def judge(assignment, mutant, seed=0):
     """(whether it is killed, what it is told)."""
-    name, old, new = mutant
     with tempfile.TemporaryDirectory() as place:
-        plant(assignment, Path(place), old, new)
-        failed = [row["why"] for row in grade(assignment, place, only=[name]) if not row["points"]]
+        plant(assignment, Path(place), *mutant)
+        failed = [
+            row["why"] for row in grade(assignment, place, only=[mutant[0]], seed=seed) if not row["points"]
+        ]
     return bool(failed), failed[0] if failed else "NOT FOUND"
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m notebooks.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("assignments", nargs="*", default=[], help=f"of {', '.join(NAMES)}; all")
+    parser.add_argument("--seed", type=int, default=0, help="of the numbers that are tested with")
     args = parser.parse_args(argv)
     share = 1.0
     for assignment in args.assignments or NAMES:
         mutants = mutants_of(assignment)
         with ThreadPoolExecutor(2) as pool:
-            found = list(pool.map(lambda mutant, a=assignment: judge(a, mutant), mutants))
+            found = list(pool.map(lambda mutant, a=assignment: judge(a, mutant, args.seed), mutants))
         for (name, old, new), (killed, why) in zip(mutants, found, strict=True):
             print(
                 f"{'✓' if killed else '✗'} {assignment} {name:16} {old.strip()[:38]!r} -> {new.strip()[:38]!r}: {why}"

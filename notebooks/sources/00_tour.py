@@ -14,7 +14,7 @@
 
 # %%
 import numpy as np
-from lesson import check, clips, clock, shapes, strip
+from lesson import check, clips, clock, pick, seeded, shapes, slide, strip
 
 from data_gen import check as judge
 from data_gen import make_clip
@@ -54,9 +54,9 @@ clips(*again, labels=[f"seed {seed}" for seed in range(4)])
 
 # %%
 report = judge(video.frames, "a red circle moves left")
-print("as asked:", report.ok, report.attributes)
+print("a red circle that moves left:", report.ok, report.attributes)
 report = judge(video.frames, "a red square moves right")
-print("as asked:", report.ok, report.why)
+print("a red square that moves right:", report.ok, report.why)
 
 # %% [markdown]
 # ## Inside: five parts
@@ -107,9 +107,7 @@ print([sora.tokenizer.decode([piece]) for piece in pieces if piece != 256])
 # %%
 guesses = []
 sora.generate("a red circle moves left", seed=0, watch=lambda done, z_0: guesses.append(sora.decode(z_0)[0]))
-strip(
-    *[guesses[i] for i in (0, 2, 5, 10, 19)], labels=[f"after step {i + 1} of 20" for i in (0, 2, 5, 10, 19)]
-)
+slide(lambda step: strip(guesses[step - 1]), range(1, 21), "step", still=(1, 3, 6, 11, 20))
 
 # %% [markdown]
 # **Explain.** From pure noise the best guess is an average of all videos that fit the prompt: something reddish,
@@ -117,28 +115,64 @@ strip(
 #
 # ## Your turn
 #
-# **Exercise 1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
+# **1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
 # square, triangle. Colours: red, green, blue, yellow, cyan, magenta, orange, white. They move left, right, rise,
 # sink, or stay still. Seeds are free.)
 
-# %% tags=["exercise"]
-my_prompt, my_seed = "a magenta triangle sinks", 0
 
-found = sora.generate(my_prompt, seed=my_seed)
-verdict = judge(found.frames, my_prompt)
-strip(found)
-check(not verdict.ok, "this one is right: try other words, or another seed", f"wrong, and why: {verdict.why}")
+# %% tags=["exercise"]
+def wrong_one():
+    """(prompt, seed) of a clip that is not what the prompt says."""
+    ### BEGIN SOLUTION
+    prompt = "a magenta triangle sinks"
+    for seed in range(0, 800, 8):
+        many = sora.generate([prompt] * 8, seed=seed)
+        for i, video in enumerate(many):
+            if not judge(video.frames, prompt).ok:
+                return prompt, seed + i
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+def it_is_wrong():
+    prompt, seed = wrong_one()
+    found = sora.generate(prompt, seed=seed)
+    strip(found, labels=[f"{prompt}, seed {seed}"])
+    print(*judge(found.frames, prompt).why, sep="\n")
+    return not judge(found.frames, prompt).ok
+
+
+check(it_is_wrong, "this one is right: try other words, or another seed", "wrong indeed, and it says why")
 
 # %% [markdown]
-# **Exercise 2.** How often is it right? Ask for the same prompt with 32 seeds and count. Guess first.
+# **2.** How often is it right? Write down what you believe, then count: the share of
+# `count` clips of a magenta triangle that sinks, with the seeds from `seeded(100)`, that the checker accepts.
+
+# %%
+count = pick(32, 4)
+
 
 # %% tags=["exercise"]
-my_guess = 0.9
+def share():
+    """A number from 0 to 1."""
+    ### BEGIN SOLUTION
+    many = sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
+    return np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
+    ### END SOLUTION
 
-many = sora.generate(["a magenta triangle sinks"] * 32, seed=100)
-rate = np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
-print(f"{rate:.0%} of 32 are right")
-check(abs(rate - my_guess) < 0.1, f"you guessed {my_guess:.0%}", "a good guess")
+
+# %% tags=["check"]
+def counted():
+    mine, many = share(), sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
+    true = np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
+    print(f"yours {mine:.0%}, counted {true:.0%}")
+    return abs(mine - true) < 0.5 / count
+
+
+check(
+    counted,
+    "not the share: a list of prompts gives as many clips, the first with the seed, the next with the next",
+)
 
 # %% [markdown]
 # ## Looking back

@@ -16,7 +16,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from lesson import check, clock, pick, shapes, strip
+from lesson import check, clock, pick, seeded, shapes, strip
 
 from data_gen import check as judge
 from data_gen import make_batch
@@ -171,6 +171,7 @@ def kl(m, logvar):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def kl_is_right():
     ours, theirs = torch.distributions.Normal, torch.distributions.kl_divergence
     m, logvar = torch.randn(100), torch.randn(100)
@@ -182,23 +183,63 @@ check(
 )
 
 # %% [markdown]
-# **2.** Give the VAE eight channels instead of three and train as long. Before you run it: will the PSNR be higher?
-# Will the diffusion model like it?
+# **2.** The rate is a sum of such divergences. How many bits does one clip of the test set cost through `vae`?
+# (A nat is 1 / ln 2 bits; a latent that says nothing costs nothing.)
+
+
+# %% tags=["exercise"]
+def bits(vae, video):
+    """The mean rate of clips, in bits: uint8 (B, T, H, W, 3) to a number."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        mean, logvar = vae.posterior(to_pixels(video))
+    nats = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3, 4))
+    return nats.mean().item() / np.log(2)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+def bits_are_right():
+    some = make_batch("shapes-simple", range(seeded(0), seeded(0) + 16), frames=9, split="test").video
+    with torch.no_grad():
+        mean, logvar = vae.posterior(to_pixels(some))
+    unit = torch.distributions.Normal(0.0, 1.0)
+    true = torch.distributions.kl_divergence(torch.distributions.Normal(mean, (logvar / 2).exp()), unit)
+    found, nats = float(bits(vae, some)), true.sum().item() / len(some)
+    print(f"yours {found:.0f}, true {nats / np.log(2):.0f}")
+    assert abs(found / nats - 1) > 1e-3, "that is in nats: a nat is 1 / ln 2 bits"
+    assert abs(found * np.log(2) / nats / len(some) - 1) > 1e-3, "that is of all clips together"
+    return abs(found * np.log(2) / nats - 1) < 1e-3
+
+
+check(bits_are_right, "not the rate: add up the divergence over channels, frames, rows and columns of a clip")
+
+# %% [markdown]
+# **3.** Give the VAE eight channels instead of three and train it as the first of the curve: a KL weight of 1e-4, and
+# `pick(150, 4)` steps. Before you run it: will the PSNR be higher? Will the diffusion model like it?
 
 
 # %% tags=["exercise"]
 def more_channels():
+    """A VAE of eight channels."""
     ### BEGIN SOLUTION
-    other, _ = train(channels=8, steps=pick(300, 4))
-    _, more, _ = through(other)
-    return more
+    return train(1e-4, channels=8, steps=pick(150, 4))[0]
     ### END SOLUTION
 
 
+# %% tags=["check"]
+def eight():
+    wide = more_channels()
+    found = wide.config.channels
+    assert found == 8, f"it has {found} channels"
+    print(f"eight channels {through(wide)[1]:.1f} dB, three channels {points[0][2]:.1f} dB")
+    return True
+
+
 check(
-    lambda: print(f"{more_channels():.1f} dB") or True,
-    "train(channels=8), and through(...)",
-    "compare with the first",
+    eight,
+    "train(1e-4, channels=8, steps=...) gives (vae, losses)",
+    "but now diffusion has more to learn, too",
 )
 
 # %% [markdown]

@@ -10,7 +10,6 @@
 
 # %%
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from lesson import check, clips, shapes
 
@@ -37,6 +36,24 @@ places = coordinates(patch, z.shape[2:])
 shapes(tokens=tokens, places=places)
 print(f"{z.shape[2]} x {z.shape[3] // 2} x {z.shape[4] // 2} = {tokens.shape[1]} tokens")
 
+# %% [markdown]
+# Here they are, drawn into the frame that each latent frame ends with. **Predict** the number of the token under the
+# middle of the body, three latent frames later.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(10, 2.6))
+for axis, k in zip(axes, (0, 1, 4), strict=True):
+    axis.imshow(clip.video[4 * k], extent=(0, 48, 32, 0))
+    for number, (_, y, x) in enumerate(places[places[:, 0] == k].tolist()):
+        axis.text(
+            24 + 4 * x, 16 + 4 * y, k * 24 + number, color="white", fontsize=7, ha="center", va="center"
+        )
+    axis.set_xticks(range(0, 49, 8)), axis.set_yticks(range(0, 33, 8))
+    axis.grid(color="white", linewidth=0.5)
+    axis.set_title(f"latent frame k = {k}, frame {4 * k}", fontsize=9)
+figure.tight_layout()
+plt.show()
+
 # %%
 import inspect
 
@@ -57,7 +74,8 @@ for frames, size in ((17, (32, 32)), (1, (64, 64)), (33, (32, 56)), (17, (56, 32
 #
 # ## Where is a token?
 #
-# Attention does not know the order of what it sees. So each token brings its place: (k, y, x). We tell it in *rotary*
+# Attention does not know the order of what it sees. So each token brings its place: (k, y, x), where k counts from the
+# first latent frame, and y and x from the middle of the picture. We tell it in *rotary*
 # angles: pairs of numbers of a query and a key are turned by an angle that grows with the place. The product of
 # two turned vectors depends only on the *difference* of their angles, that is, of their places.
 
@@ -74,14 +92,21 @@ def product(a, b):
     return (turned[0] @ turned[1].T).item()
 
 
-for a, b in (((0, 0, 0), (0, 2, 2)), ((0, 2, 4), (0, 4, 6)), ((3, 4, 8), (3, 6, 10)), ((0, 0, 0), (0, 2, 4))):
-    print(f"{a} with {b}: difference {tuple(np.subtract(b, a))}, score {product(a, b):.4f}")
+pairs = (
+    ((0, -3, -5), (0, -1, -3)),
+    ((0, 1, 1), (0, 3, 3)),
+    ((3, -1, 3), (3, 1, 5)),
+    ((0, -3, -5), (0, -1, -1)),
+)
+for a, b in pairs:
+    apart = ", ".join(str(j - i) for i, j in zip(a, b, strict=True))
+    print(f"{a!s:12} with {b!s:12} ({apart}) apart: score {product(a, b):.4f}")
 
 # %% [markdown]
 # **Explain.** The first three pairs have the same difference and the same score, anywhere in the clip. A model that
 # has learned to look "two to the right, one frame back" can do so everywhere, in frames of sizes it has never seen.
 #
-# Here is how the score falls off with distance, for each axis, for a vector with itself.
+# Here is how the score of a vector with itself falls off with distance along each axis.
 
 # %%
 grid = torch.arange(0, 17)
@@ -89,9 +114,9 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
 for axis, name, i in zip(axes, "kyx", range(3), strict=True):
     line = torch.zeros(len(grid), 3)
     line[:, i] = grid
-    turn = rotary_angles(line, 24)
-    one = torch.ones(1, 24)
-    scores = [(rotate(one, turn[:1]) @ rotate(one, turn[j : j + 1]).T).item() / 24 for j in range(len(grid))]
+    turn = rotary_angles(line, 32)
+    one = torch.ones(1, 32)
+    scores = [(rotate(one, turn[:1]) @ rotate(one, turn[j : j + 1]).T).item() / 32 for j in range(len(grid))]
     axis.plot(grid, scores, "o-", markersize=3)
     axis.set_title(f"along {name}", fontsize=9)
     axis.set_xlabel("latents apart")
@@ -99,6 +124,10 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
+# **Explain.** What is near is most alike. The curve swings, as it is a sum of cosines, one for each frequency: the fast ones
+# tell neighbours apart, the slow ones near from far. It never falls far below two thirds, as two thirds of the pairs belong
+# to the other two axes, and do not turn.
+#
 # ## What if the places are wrong?
 #
 # Swap y and x in the places that the model is told, and nothing else. **Predict** what "moves left" becomes.
@@ -115,8 +144,9 @@ finally:
 clips(*swapped, labels=["places swapped"] * 3)
 
 # %% [markdown]
-# **Explain.** The model puts "left" where it believes left to be. The picture is transposed, and so is the motion:
-# to the eye it goes up. No number in the network has changed.
+# **Explain.** The model puts "left" where it believes left to be. The tokens are transposed, and so is the motion: to the
+# eye it goes up. What is *within* a token is not transposed with it, so the circle is torn where tokens meet. No number in
+# the network has changed.
 #
 # ## Exercises
 #
@@ -134,19 +164,17 @@ def my_patchify(z, p):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def same():
     z = torch.randn(2, 3, 4, 6)
     mine, theirs = my_patchify(z, 2), patchify(z[:, :, None], (1, 2, 2))
-    if mine.shape != theirs.shape:
-        print(f"yours {tuple(mine.shape)}, wanted {tuple(theirs.shape)}")
-        return False
-    if torch.equal(mine.sort(2)[0], theirs.sort(2)[0]):
-        print(
-            "each token has the right numbers" + ("" if torch.equal(mine, theirs) else ", in another order")
-        )
-    elif torch.equal(mine.flatten(1).sort(1)[0], theirs.flatten(1).sort(1)[0]):
-        print("all numbers are there, but in other tokens: are rows and columns exchanged?")
-    return torch.equal(mine, theirs)
+    assert mine.shape == theirs.shape, f"the shape is {tuple(mine.shape)}, not {tuple(theirs.shape)}"
+    right = torch.equal(mine, theirs)
+    each = torch.equal(mine.sort(2)[0], theirs.sort(2)[0])
+    assert right or not each, "each token has its numbers, but in another order: channel, y, x"
+    all_of = torch.equal(mine.flatten(1).sort(1)[0], theirs.flatten(1).sort(1)[0])
+    assert right or not all_of, "the numbers are in other tokens: are rows and columns exchanged?"
+    return right
 
 
 check(same, "not the same tokens: cut h into (h / p, p) and w into (w / p, p), then bring both p to the end")
@@ -165,6 +193,7 @@ def my_unpatchify(tokens, p, h, w):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def there_and_back():
     z = torch.randn(2, 3, 4, 6)
     return torch.equal(my_unpatchify(patchify(z[:, :, None], (1, 2, 2)), 2, 4, 6), z)

@@ -16,7 +16,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from lesson import check, clips, clock, pick, shapes
+from lesson import check, clips, clock, pick, shapes, slide, strip
 from torch import nn
 
 from mini_sora.diffusion import Cosine, Linear, add_noise, diffusion_loss, guesses, target_of
@@ -234,12 +234,30 @@ plt.show()
 # %% [markdown]
 # ## On video latents: the same code
 #
-# Nothing in the samplers knew that the data had two numbers. Here they are with `quick`'s transformer.
+# Nothing in the samplers knew that the data had two numbers. Here is the way in for the latents of a clip, as the VAE's
+# decoder sees it. **Predict:** up to which t can you still tell what it shows?
 
 # %%
+from data_gen import make_clip
 from mini_sora import MiniSora
 
 sora = MiniSora.from_pretrained("quick")
+clip = make_clip("shapes-simple", seed=5)
+latents = sora.encode(clip.video[None])
+noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+
+
+def noisy(t):
+    """The clip with noise up to a time t, as pixels."""
+    strip(sora.decode(add_noise(Linear(), latents, noise, torch.full((1, 5), t)))[0], labels=[clip.caption])
+
+
+slide(noisy, [i / 20 for i in range(21)], "t", still=(0.0, 0.25, 0.5, 0.75, 1.0))
+
+# %% [markdown]
+# And the way out, with `quick`'s transformer.
+
+# %%
 for sampler in ("ddpm", "ddim", "euler"):
     clips(*[sora.generate("a yellow square rises", sampler=sampler, steps=steps) for steps in (2, 5, 20, 50)],
           labels=[f"{sampler}, {steps} steps" for steps in (2, 5, 20, 50)], height=96)  # fmt: skip
@@ -261,6 +279,7 @@ def z_0_of(schedule, v, z_t, t):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 t = torch.tensor(0.3)
 z_t = add_noise(Cosine(), z_0, eps, torch.full((len(z_0), 1), 0.3))
 v = target_of(Cosine(), "v", z_0, eps, torch.full((len(z_0), 1), 0.3))
@@ -282,6 +301,7 @@ def my_ddim(schedule, z_0, eps, s):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 late = torch.full((len(z_0), 1), 0.2)
 check(
     lambda: torch.allclose(
@@ -306,6 +326,7 @@ def both_steps(z_0, eps, t, s):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def equal_steps():
     euler, ddim = both_steps(z_0, eps, 0.6, 0.5)
     late = torch.full((len(z_0), 1), 0.5)

@@ -20,8 +20,8 @@ from mini_sora import MiniSora
 from mini_sora.dit import DiT, DiTBlock, DiTConfig
 from mini_sora.layers import attention, time_embedding
 
-sora = MiniSora.from_pretrained("quick")
 torch.manual_seed(0)
+sora = MiniSora.from_pretrained("quick")
 
 # %% [markdown]
 # ## Attention is four lines
@@ -169,6 +169,10 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
+# **Explain.** It looks at its own neighbourhood, and at where the circle was and will be: in the frames before further to
+# the right, in those after further to the left. So a thing stays the same thing from frame to frame; nothing else in the
+# network joins the frames. Not all blocks do the same: some look near, some far in time.
+#
 # ## Exercises
 #
 # **1.** Write adaptive layer norm: normalise x, scale by (1 + scale), shift, put it through f, gate it, and add it to x.
@@ -182,6 +186,7 @@ def adaptive(x, f, shift, scale, gate):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def adaptive_is_right():
     x, shift, scale, gate = torch.randn(2, 5, 8), *torch.randn(3, 2, 1, 8)
     if not torch.equal(adaptive(x, torch.sin, shift, scale, 0 * gate), x):
@@ -206,6 +211,7 @@ def parameters(width):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def count_is_right():
     true = sum(p.numel() for p in DiTBlock(96, 3, 96).parameters() if p.ndim > 1)
     print(f"yours {parameters(96)}, true {true}")

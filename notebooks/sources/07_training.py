@@ -178,7 +178,7 @@ strip(videos[0], videos[1], labels=[clip.caption for clip in tests[:2]])
 # %% [markdown]
 # ## Mistake 5: yours
 #
-# **Exercise 1.** Break something in training or sampling so that there is no error message, the loss looks fine, and
+# **1.** Break something in training or sampling so that there is no error message, the loss looks fine, and
 # the clips are wrong. Say what a person should have looked at to find it. (A few ideas: the prompts of a batch one place
 # off; guidance with its two predictions exchanged; the mask of the text inverted.)
 
@@ -192,6 +192,7 @@ def break_it():
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def it_is_silent():
     sora, losses = break_it()
     show("my mistake", sora, losses)

@@ -118,6 +118,7 @@ def token_count(frames, height, width):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def counts():
     cases = [(17, 32, 32), (1, 64, 64), (33, 24, 40)]
     wanted = [np.prod(sora.config.latent_shape((h, w), t)[1:]) // 4 for t, h, w in cases]
@@ -138,6 +139,7 @@ def clips_of_a_batch(tokens, frames, height, width):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 check(
     lambda: (
         [clips_of_a_batch(3840, *grid) for grid in ((17, 32, 32), (1, 32, 32), (481, 64, 64))] == [48, 240, 1]

@@ -154,6 +154,7 @@ def mask(task, K, n):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 def masks():
     wanted = {"animate": "1????", "forward": "11???", "backward": "???11", "connect": "11?11"}
     found = {task: "".join("1" if k else "?" for k in mask(task, 5, 2)) for task in wanted}
@@ -177,6 +178,7 @@ def times(t, known):
     ### END SOLUTION
 
 
+# %% tags=["check"]
 check(
     lambda: torch.equal(times(0.7, known[:3]), torch.where(known[:3], 0.0, 0.7)),
     "not the times: is the mask the right way round?",

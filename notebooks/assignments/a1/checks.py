@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from mini_sora.evaluate import interval as true_interval
-from notebooks.grade import Point
+from notebooks.assignments.measure import Numbers, Point
 
-ALLOWED = ()
+SIZES = ((24, 40), (32, 48), (40, 24))
 
 
 def truth(x, y, radius, size, samples=16):
@@ -18,102 +18,129 @@ def truth(x, y, radius, size, samples=16):
     return inside.reshape(height, samples, width, samples).mean((1, 3))
 
 
-def check_disc(function):
-    for x, y, radius, size in (
-        (0.4, 0.6, 0.2, (24, 40)),
-        (1.1, 0.3, 0.15, (32, 48)),
-        (0.5, 1.2, 0.3, (40, 24)),
-    ):
-        found = np.asarray(function(x, y, radius, size), float)
+def places(seed):
+    """(x, y, radius, size) of discs that are seen whole, also with x and y exchanged."""
+    numbers = Numbers(seed)
+    for size in SIZES:
+        x, y = numbers.number(0.25, 0.45), numbers.number(0.55, 0.75)
+        x, y = (x, y) if size[0] < size[1] else (y, x)
+        yield x, y, numbers.number(0.15, 0.22), size
+
+
+def check_disc(function, seed):
+    for x, y, radius, size in places(seed):
+        found, wanted = np.asarray(function(x, y, radius, size), float), truth(x, y, radius, size, 4)
         assert found.shape == size, f"the shape is {found.shape}, not {size}"
-        assert found.min() >= 0 and found.max() <= 1, (
-            f"coverage is from 0 to 1, not {found.min():.2f} to {found.max():.2f}"
+        low, high = found.min(), found.max()
+        assert low >= 0 and high <= 1, (
+            f"coverage is from 0 to 1, not {low:.2f} to {high:.2f}: a mean, not a sum"
         )
-        assert ((found > 0) & (found < 1)).any(), (
-            "each pixel is covered fully or not at all: the edge has no greys"
-        )
-        area = found.sum() / min(size) ** 2
-        wanted = truth(x, y, radius, size).sum() / min(size) ** 2
-        assert abs(area - wanted) < 0.03 * wanted, (
-            f"the area is {area:.4f}, not {wanted:.4f} square short sides"
-        )
-        turned = found.shape == size and abs(found - truth(y, x, radius, size)).max() < 0.3 and x != y
+        greys = ((found > 0) & (found < 1)).any()
+        assert greys, "each pixel is covered fully or not at all: the edge has no greys"
+        turned = abs(found - truth(y, x, radius, size)).max() < 0.3
         assert not turned, "x and y are exchanged: x is along the columns"
-        off = abs(found - truth(x, y, radius, size)).max()
-        assert off < 0.2, f"a pixel is off by {off:.2f}: pixel centres are at (i + 0.5) / n"
+        longer = abs(found - truth(*(n * max(size) / min(size) for n in (x, y, radius)), size)).max()
+        assert longer > 0.3, "lengths are in the shorter side, and you take the longer"
+        area, right = found.sum() / min(size) ** 2, wanted.sum() / min(size) ** 2
+        wide = f"the area is {area:.4f}, not {right:.4f}: is it the square of the radius, and the mean of the samples?"
+        assert abs(area - right) < 0.03 * right, wide
+        off = abs(found - wanted).max()
+        assert off < 0.07, (
+            f"a pixel is off by {off:.2f}: sample i of n lies at (i + 0.5) / n, in a pixel and in all"
+        )
 
 
-def check_centroid(function):
-    for x, y, size in ((0.41, 0.63, (24, 40)), (1.137, 0.3, (32, 48)), (0.52, 1.2, (40, 24))):
-        coverage = truth(x, y, 0.17, size)
-        found = tuple(function(coverage))
-        exchanged = abs(found[0] - y) < 0.01 and abs(found[1] - x) < 0.01
-        assert not exchanged, "x and y are exchanged"
-        off = math.hypot(found[0] - x, found[1] - y)
-        assert abs(off - math.hypot(0.5, 0.5) / min(size)) > 2e-3, (
-            "off by half a pixel: centres are at (i + 0.5) / n"
-        )
-        assert off < 2e-3, (
-            f"({found[0]:.3f}, {found[1]:.3f}) is {off:.3f} from the truth ({x}, {y}): weigh by coverage"
-        )
+def check_centroid(function, seed):
+    for x, y, radius, size in places(seed):
+        coverage = truth(x, y, radius, size)
+        found = tuple(float(number) for number in function(coverage))
+        assert len(found) == 2, f"a place is (x, y), not {len(found)} numbers"
+        assert math.dist(found, (y, x)) > 0.01, "x and y are exchanged"
+        half = [n - 0.5 / min(size) for n in (x, y)]
+        shifted = min(abs(found[0] - half[0]), abs(found[1] - half[1])) < 1e-3
+        assert not shifted, "off by half a pixel: centres are at (i + 0.5) / n"
+        longer = [n * min(size) / max(size) for n in (x, y)]
+        scaled = min(abs(found[0] - longer[0]), abs(found[1] - longer[1])) < 1e-3
+        assert not scaled, "places are in the shorter side, and you take the longer"
         twice = tuple(function(coverage * 0.5))
-        assert math.hypot(twice[0] - x, twice[1] - y) < 2e-3, (
-            "half the coverage everywhere is at the same place"
+        assert math.dist(twice, found) < 2e-3, (
+            "with half the coverage everywhere it must be at the same place"
         )
+        off = math.dist(found, (x, y))
+        why = f"({found[0]:.4f}, {found[1]:.4f}) is {off:.4f} from the truth, ({x:.4f}, {y:.4f}): weigh by coverage"
+        assert off < 3e-4, why
 
 
-def check_velocity(function):
-    time = np.arange(17)[:, None] / 8
-    path = np.array([[0.2, 0.7]]) + time * np.array([[0.3, -0.1]])
+def check_velocity(function, seed):
+    numbers, time = Numbers(seed), np.arange(17)[:, None] / 8
+    wanted = np.array([numbers.number(0.2, 0.4), -numbers.number(0.05, 0.15)])
+    path = np.array([[numbers.number(0.1, 0.3), numbers.number(0.6, 0.8)]]) + time * wanted
     found = np.asarray(function(path), float)
     assert found.shape == (2,), f"the shape is {found.shape}, not (2,)"
-    per_frame = np.allclose(found, [0.3 / 8, -0.1 / 8])
-    assert not per_frame, "that is per frame; there are 8 frames a second"
-    assert np.allclose(found, [0.3, -0.1]), f"{found} is not [0.3, -0.1]: 17 frames are 16 steps"
+    assert not np.allclose(found, -wanted), "it goes backwards: from the first place to the last"
+    for speed in (wanted / 8, wanted / 64):
+        assert not np.allclose(found, speed), "that is not per second: there are 8 frames a second"
+    assert not np.allclose(found, wanted * 16 / 17), "17 frames are 16 steps"
+    assert np.allclose(found, wanted), (
+        f"{found.round(4)} is not {wanted.round(4)}, how far it goes by the time it takes"
+    )
 
 
-def check_direction(function):
-    line = np.linspace(0, 1, 9)[:, None]
+def check_direction(function, seed):
+    numbers, line = Numbers(seed), np.linspace(0, 1, 9)[:, None]
     for way, step in (
         ("right", (1, 0.1)),
         ("left", (-1, 0.2)),
         ("down", (0.1, 1)),
         ("up", (0, -1)),
-        ("still", (0.01, 0)),
+        ("still", (0.1, 0)),
     ):
-        found = function(0.5 + 0.4 * line * np.array(step))
-        assert found == way, f"a path that goes {way} is said to go {found}; y is downwards"
+        start, far = np.array([numbers.number(0.4, 0.6), numbers.number(0.4, 0.6)]), numbers.number(0.3, 0.4)
+        found = function(start + far * line * np.array(step))
+        assert found == way, (
+            f"a path that goes {way} is said to go {found}; x is to the right, y is downwards"
+        )
+    slow = np.cumsum([[0, 0]] + [[0.02, 0.001]] * 8, axis=0)
+    assert function(slow) == "right", "small steps add up: it is the whole way that counts"
     assert function(np.array([[0, 0], [0.08, 0.08]])) != "still", "it has gone 0.113 in all, more than 0.1"
 
 
-def check_bounce(function):
-    for place, speed, time in (
-        (0.3, 0.5, 0.4),
-        (0.3, 0.5, 1.5),
-        (0.3, -0.7, 2.0),
-        (0.5, 0.31, 100.0),
-        (0.9, -0.2, 0.0),
-    ):
-        low, high = 0.2, 0.9
+def check_bounce(function, seed):
+    numbers, low, high = Numbers(seed), 0.2, 0.9
+    cases = [(0.3, 0.5, 0.4), (0.3, 0.5, 1.5), (0.3, -0.7, 2.0), (0.5, 0.31, 100.0), (0.9, -0.2, 0.0)]
+    cases += [(numbers.number(low, high), numbers.number(-0.9, 0.9), numbers.number(0, 9)) for _ in range(8)]
+    for place, speed, time in cases:
         phase = (place - low + speed * time) / (high - low)  # how many spans it has gone, from the low wall
         lap = math.floor(phase)
         inside = phase - lap
         wanted = low + (high - low) * (inside if lap % 2 == 0 else 1 - inside)
         found = function(place, speed, time, low, high)
-        assert low - 1e-9 <= found <= high + 1e-9, f"at time {time} it is at {found:.3f}, beyond the walls"
-        assert abs(found - wanted) < 1e-6, f"at time {time} it is at {found:.4f}, not {wanted:.4f}"
+        case = f"from {place:.3g} with speed {speed:.3g}, after {time:.3g} seconds,"
+        assert low - 1e-9 <= found <= high + 1e-9, (
+            f"{case} it is at {found:.3f}, beyond the walls {low} and {high}"
+        )
+        assert abs(found - wanted) < 1e-6, (
+            f"{case} it is at {found:.4f}, not {wanted:.4f}: to and fro is twice the span, and one half is backwards"
+        )
 
 
-def check_facts(function):
+def check_facts(function, seed):
+    numbers = Numbers(seed)
+    colors = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange", "white")
+    color, shape = colors[numbers.whole(0, 7)], ("circle", "square", "triangle")[numbers.whole(0, 2)]
     cases = {
-        "a red circle moves left": {"color": "red", "shape": "circle", "motion": "left"},
+        f"a {color} {shape} moves left": {"color": color, "shape": shape, "motion": "left"},
         "The triangle is GREEN and rises": {"color": "green", "shape": "triangle", "motion": "up"},
-        "a square that stays": {"shape": "square", "motion": "still"},
+        "a square that stays still": {"shape": "square", "motion": "still"},
+        "a circle that stays": {"shape": "circle", "motion": "still"},
         "white": {"color": "white"},
         "a cyan square sinks": {"color": "cyan", "shape": "square", "motion": "down"},
     }
     for caption, wanted in cases.items():
-        found = function(caption)
+        try:
+            found = function(caption)
+        except ValueError as error:
+            raise AssertionError(f"{caption!r} is refused: {error}") from None
         assert found == wanted, f"{caption!r} tells {wanted}, not {found}"
     try:
         found = function("a red dog moves left")
@@ -122,17 +149,19 @@ def check_facts(function):
     raise AssertionError(f"'dog' has no meaning here, but no ValueError is raised: {found}")
 
 
-def check_interval(function):
-    for right, count in ((90, 100), (256, 256), (0, 10), (1, 3)):
-        low, high = function(right, count)
-        wanted = true_interval(right / count, count)
-        wald = 1.96 * math.sqrt(right / count * (1 - right / count) / count)
-        simple = abs(low - (right / count - wald)) < 1e-6
-        assert right in (0, count) or not simple, (
+def check_interval(function, seed):
+    numbers = Numbers(seed)
+    count = numbers.whole(50, 200)
+    for right, of in ((90, 100), (256, 256), (0, 10), (1, 3), (numbers.whole(1, count - 1), count)):
+        low, high = function(right, of)
+        wanted, rate = true_interval(right / of, of), right / of
+        simple = abs(low - (rate - 1.96 * math.sqrt(rate * (1 - rate) / of))) < 1e-6
+        assert not simple or right in (0, of), (
             "that is the simple interval, which is empty at 0 and 1: take Wilson's"
         )
         assert abs(low - wanted[0]) < 1e-3 and abs(high - wanted[1]) < 1e-3, (
-            f"{right} of {count}: {low:.3f} to {high:.3f}, not {wanted[0]:.3f} to {wanted[1]:.3f}"
+            f"{right} of {of}: {low:.3f} to {high:.3f}, not {wanted[0]:.3f} to {wanted[1]:.3f}; z is 1.96, and Wilson "
+            "divides by 1 + z^2 / count"
         )
 
 

@@ -3,98 +3,156 @@
 import torch
 
 from mini_sora import vae
-from notebooks.assignments.a3.checks import draw, same
-from notebooks.grade import Point
+from notebooks.assignments.measure import Numbers, Point, close, shaped
 
-ALLOWED = ()
-X = draw(2, 3, 9, 4, 6).tanh()
+
+def video(numbers):
+    """Two clips of nine frames of 4 x 6 pixels, in [-1, 1]."""
+    return numbers(2, 3, 9, 4, 6).tanh()
 
 
 def true_chunks(x, stride):
     return vae.to_chunks(x, stride).unflatten(0, (len(x), -1))
 
 
-def check_chunks(function):
+def check_chunks(function, seed):
+    x = video(Numbers(seed))
     for stride, frames in ((4, 9), (2, 7), (4, 1)):
-        found, wanted = function(X[:, :, :frames], stride), true_chunks(X[:, :, :frames], stride)
-        assert found.shape == wanted.shape, f"the shape is {tuple(found.shape)}, not {tuple(wanted.shape)}"
+        found, wanted = function(x[:, :, :frames], stride), true_chunks(x[:, :, :frames], stride)
+        shaped(found, wanted.shape, f"{frames} frames in chunks of {stride}: the shape")
         assert torch.equal(found[:, 0], wanted[:, 0]), "chunk 0 is frame 0, repeated"
-        same(found, wanted, f"the chunks of {frames} frames", 0)
+        right = torch.equal(found, wanted)
+        assert right, (
+            f"{frames} frames: chunk k holds the {stride} frames from 1 + {stride} (k - 1) on, in their order"
+        )
 
 
-def check_back(function):
+def check_back(function, seed):
+    x = video(Numbers(seed))
     for stride, frames in ((4, 9), (2, 7), (4, 1)):
-        found = function(true_chunks(X[:, :, :frames], stride))
-        assert found.shape[2] == frames, f"{frames} frames come back as {found.shape[2]}"
-        same(found, X[:, :, :frames], "the video that comes back", 0)
-    chunks = true_chunks(X, 4).clone()
+        found = function(true_chunks(x[:, :, :frames], stride))
+        assert found.ndim == 5, f"the shape is {tuple(found.shape)}, not (B, 3, T, H, W)"
+        assert found.shape[2] == frames, (
+            f"{frames} frames come back as {found.shape[2]}: of chunk 0 one frame counts"
+        )
+        shaped(found, x[:, :, :frames].shape)
+        right = torch.equal(found, x[:, :, :frames])
+        assert right, f"the {frames} frames that come back are others, or in another order"
+    chunks = true_chunks(x, 4).clone()
     chunks[:, 0, 0] = 5
     assert function(chunks).max() < 5, "of chunk 0 its last frame counts, not its first"
 
 
-def check_draw(function):
-    mean, logvar = draw(2, 5), draw(2, 5, seed=1)
-    noise = draw(2, 5, seed=2)
-    found = function(mean, logvar, noise)
-    variance = torch.allclose(found, mean + logvar.exp() * noise, atol=1e-5)
-    assert not variance, "the noise is multiplied by the variance; it must be the deviation"
-    same(found, mean + torch.sqrt(torch.exp(logvar)) * noise, "the latent")
+def check_draw(function, seed):
+    numbers = Numbers(seed)
+    mean, logvar, noise = numbers(2, 5), numbers(2, 5), numbers(2, 5)
+    found, deviation = function(mean, logvar, noise), (logvar / 2).exp()
+    shaped(found, mean.shape)
+    assert not close(found, mean + logvar.exp() * noise), (
+        "the noise is multiplied by the variance, not the deviation"
+    )
+    assert not close(found, mean + logvar * noise), (
+        "the noise is multiplied by the log variance, not the deviation"
+    )
+    assert not close(found, deviation * noise), "the mean is not added"
+    assert close(found, mean + deviation * noise), (
+        "not mean + deviation * noise: the deviation is exp(logvar / 2)"
+    )
     leaf = logvar.clone().requires_grad_()
-    function(mean, leaf, noise).sum().backward()
+    drawn = function(mean, leaf, noise).sum()
+    assert drawn.requires_grad, "no gradient reaches logvar"
+    drawn.backward()
     assert leaf.grad is not None and leaf.grad.abs().sum() > 0, "no gradient reaches logvar"
 
 
-def check_divergence(function):
-    zero = torch.zeros(3, 4)
-    assert abs(function(zero, zero)) < 1e-6, f"of the unit Gaussian it is {function(zero, zero):.3f}, not 0"
-    mean, logvar = draw(3, 4), draw(3, 4, seed=1)
+def check_divergence(function, seed):
+    numbers, zero = Numbers(seed), torch.zeros(3, 4)
+    found = torch.as_tensor(function(zero, zero))
+    assert found.ndim == 0, "the divergence is one number"
+    assert abs(found) < 1e-6, f"of the unit Gaussian it is {found:.3f}, not 0"
+    mean, logvar = numbers(3, 4), numbers(3, 4)
     normal = torch.distributions.Normal
     wanted = torch.distributions.kl_divergence(normal(mean, (logvar / 2).exp()), normal(0.0, 1.0))
     found = torch.as_tensor(function(mean, logvar))
-    assert found.ndim == 0, "the divergence is one number"
     assert abs(found - wanted.sum()) > 1e-3, "that is the sum; it is to be the mean"
-    same(found, wanted.mean(), "the divergence")
-
-
-def check_weights(function):
-    x = X.clone()
-    found = function(x, 8.0)
-    assert found.shape == (2, 1, 9, 4, 6), f"the shape is {tuple(found.shape)}, not (B, 1, T, H, W)"
-    flat = function(torch.full((1, 3, 1, 4, 4), 0.3), 8.0)
-    assert torch.allclose(flat, torch.ones_like(flat)), "where all is of one colour each pixel counts 1"
-    x = torch.full((1, 3, 2, 4, 6), -1.0)
-    x[0, 1, 0, 2, 3] = 1.0
-    one = function(x, 8.0)[0, 0]
-    assert abs(one[0, 2, 3] - 9) < 1e-5, f"full green on black counts {one[0, 2, 3]:.2f}, not 1 + 8"
-    ground = X.flatten(3).median(dim=3).values[..., None, None]
-    same(
-        found,
-        1 + 8 * (X - ground).abs().amax(1, keepdim=True) / 2,
-        "the weight (the median is of each frame)",
+    assert abs(found - 2 * wanted.mean()) > 1e-3, "that is twice the divergence"
+    right = abs(found - wanted.mean()) < 1e-5
+    assert right, (
+        f"{found:.3f}, not {wanted.mean():.3f}: logvar is the log of the variance, and the mean is squared"
     )
 
 
-def check_loss(function):
-    rebuilt, mean, logvar = X + 0.1 * draw(*X.shape, seed=3), draw(2, 3), draw(2, 3, seed=1)
-    wanted = vae.vae_loss(lambda x, noise: (rebuilt, mean, logvar), X, None, 0.5, 8.0)
-    found = torch.as_tensor(function(rebuilt, X, mean, logvar, 0.5, 8.0))
-    without = vae.vae_loss(lambda x, noise: (rebuilt, mean, logvar), X, None, 0.0, 8.0)
-    assert abs(found - without) > 1e-4, "the divergence does not count"
-    same(found, wanted, "the loss", 1e-4)
+def check_weights(function, seed):
+    x = video(Numbers(seed))
+    found = function(x, 8.0)
+    shaped(found, (2, 1, 9, 4, 6), "the shape (B, 1, T, H, W)")
+    flat = function(torch.full((1, 3, 1, 4, 4), 0.3), 8.0)
+    assert close(flat, torch.ones_like(flat)), "where all is of one colour each pixel counts 1"
+    lone = torch.full((1, 3, 2, 4, 6), -1.0)
+    lone[0, 1, 0, 2, 3] = 1.0
+    one = function(lone, 8.0)[0, 0]
+    assert abs(one[0, 2, 3] - 9) < 1e-5, (
+        f"full green on black counts {one[0, 2, 3]:.2f}, not 1 + 8: the largest distance of the three channels, halved; "
+        "from the median, which one pixel does not move"
+    )
+    dark = function(-lone, 8.0)[0, 0]
+    assert abs(dark[0, 2, 3] - 9) < 1e-5, (
+        "what is darker than the ground counts as what is lighter: distances have no sign"
+    )
+    ground = x.flatten(3).median(dim=3).values[..., None, None]
+    right = close(found, 1 + 8 * (x - ground).abs().amax(1, keepdim=True) / 2)
+    assert right, "right for a still ground alone: the median is of each frame, not of the clip"
 
 
-def check_psnr(function):
-    a = (draw(2, 3, 4, 6, 3) * 40 + 128).clamp(0, 255).byte()
+def check_loss(function, seed):
+    numbers = Numbers(seed)
+    x = video(numbers)
+    rebuilt, mean, logvar = x + 0.1 * numbers(*x.shape), numbers(2, 3), numbers(2, 3)
+
+    def true(kl_weight, body_weight, x=x, rebuilt=rebuilt):
+        return vae.vae_loss(lambda x, noise: (rebuilt, mean, logvar), x, None, kl_weight, body_weight)
+
+    found = torch.as_tensor(function(rebuilt, x, mean, logvar, 0.5, 8.0))
+    assert found.ndim == 0, "the loss is one number"
+    wanted, error = true(0.5, 8.0), true(0.0, 8.0)
+    divergence = (wanted - error) / 0.5
+    for other, why in (
+        (error, "the divergence does not count"),
+        (error + divergence, "the divergence is not multiplied by kl_weight"),
+        (true(0.5, 0.0), "the pixels are not weighted by how much they stand out"),
+        (true(0.0, 8.0) * x.numel() + 0.5 * divergence, "the error is summed, not averaged"),
+        (true(0.5, 8.0, rebuilt, x), "the weights are to be those of x, not of what is rebuilt"),
+    ):
+        assert abs(found - other) > 1e-4 * abs(other), why
+    right = abs(found - wanted) < 1e-4
+    assert right, (
+        f"{found:.4f}, not {wanted:.4f}: weight times squared error, averaged, plus kl_weight times divergence"
+    )
+
+
+def check_psnr(function, seed):
+    a = (Numbers(seed)(2, 3, 4, 6, 3) * 40 + 128).clamp(0, 255).byte()
     b = a.clone()
     b[0] = (a[0].int() + 3).clamp(0, 255).byte()
     b[1, 0, 0, 0, 0] = 255 - a[1, 0, 0, 0, 0]
     found = torch.as_tensor(function(a, b)).double()
-    error = ((a.double() - b.double()) ** 2).mean((1, 2, 3, 4))
-    assert found.shape == (2,), f"the shape is {tuple(found.shape)}, not (2,): one number a clip"
-    same(found, 10 * torch.log10(255**2 / error), "the PSNR (uint8 must not overflow)", 1e-3)
+    shaped(found, (2,), "one number a clip: the shape")
+    wanted = 10 * torch.log10(255**2 / ((a.double() - b.double()) ** 2).mean((1, 2, 3, 4)))
+    swapped = torch.as_tensor(function(b, a)).double()
+    assert close(found, swapped, 1e-3), (
+        "psnr(a, b) is not psnr(b, a): uint8 overflows; make floats of both first"
+    )
+    assert (found > 0).all(), "the PSNR of clips that are nearly the same is positive: 255^2 by the error"
+    assert not close(found, 2 * wanted, 1e-2), (
+        "that is twice as much: 20 log10 is for deviations, not for squares"
+    )
+    off = (found - wanted).abs().max()
+    assert off < 1e-3, f"off by up to {off:.3g} dB: 10 log10 of 255^2 by the mean squared error of each clip"
 
 
-def check_sees(function):
+def check_sees(function, seed):
+    x = video(Numbers(seed))[:1]
+
     def encode(x):
         chunks = true_chunks(x, 4)  # (B, K, 4, 3, H, W)
         return chunks.mean((2, 4, 5)).transpose(1, 2)[..., None, None]
@@ -102,29 +160,35 @@ def check_sees(function):
     def leaky(x):
         return encode(x).cumsum(2)
 
-    def marks(mask):
-        return "".join("#" if m else "." for m in torch.as_tensor(mask).tolist())
+    def seen(mask):
+        mask = torch.as_tensor(mask)
+        assert tuple(mask.shape) == (3,), f"the shape is {tuple(mask.shape)}, not (K,)"
+        return "".join("#" if m else "." for m in mask.tolist())
 
     for frame, wanted in ((0, "#.."), (3, ".#."), (4, ".#."), (5, "..#")):
-        kept = X[:1].clone()
-        found = marks(function(encode, kept, frame))
-        assert found == wanted, f"frame {frame}: {found}, not {wanted}"
-        assert torch.equal(kept, X[:1]), "x itself has been changed: work on a copy"
-    assert marks(function(leaky, X[:1], 0)) == "###", "an encoder that looks back shows nothing of it"
+        kept = x.clone()
+        mask = function(encode, kept, frame)
+        assert torch.equal(kept, x), "x itself has been changed: work on a copy"
+        found = seen(mask)
+        assert found == wanted, (
+            f"frame {frame} is said to be seen by {found}, not {wanted}: what changes, where it alone does"
+        )
+    assert seen(function(leaky, x, 0)) == "###", "an encoder that looks back shows nothing of it"
 
 
-def check_scales(function):
-    z = draw(2, 3, 4, 5, 6) * torch.tensor([0.5, 2.0, 1.0]).view(1, 3, 1, 1, 1) + 1
+def check_scales(function, seed):
+    z = Numbers(seed)(2, 3, 4, 5, 6) * torch.tensor([0.5, 2.0, 1.0]).view(1, 3, 1, 1, 1) + 1
     cost = torch.tensor([9.0, 1.0, 4.0])
     found = function(z, cost)
-    assert found.shape == (3,), f"the shape is {tuple(found.shape)}, not (C,)"
+    shaped(found, (3,), "the shape (C,)")
     deviation = (z / found.view(1, 3, 1, 1, 1)).transpose(0, 1).flatten(1).std(1)
+    ratio = deviation / deviation[1]
+    assert close(ratio, torch.tensor([3.0, 1.0, 2.0]), 1e-3), (
+        f"with costs 9, 1, 4 the deviations are as {[round(r, 2) for r in ratio.tolist()]}, not as 3, 1, 2: they grow "
+        "with the root of the cost"
+    )
     mean = (deviation**2).mean().item()
     assert abs(mean - 1) < 1e-3, f"the mean variance is {mean:.3f}, not 1"
-    ratio = deviation / deviation[1]
-    assert torch.allclose(ratio, torch.tensor([3.0, 1.0, 2.0]), atol=1e-3), (
-        f"with costs 9, 1, 4 the deviations are as {[round(r, 2) for r in ratio.tolist()]}, not as 3, 1, 2"
-    )
 
 
 POINTS = [

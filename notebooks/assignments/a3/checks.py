@@ -4,33 +4,17 @@ import torch
 from torch.nn import functional as F
 
 from mini_sora import layers, patches
-from notebooks.grade import Point
+from notebooks.assignments.measure import Numbers, Point, close, same, shaped
 
-ALLOWED = ()
-
-
-def draw(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+GRIDS = (((1, 2, 2), (3, 4, 6), 5), ((2, 1, 3), (4, 2, 9), 2), ((1, 1, 1), (2, 3, 4), 1))
 
 
-def same(found, wanted, what, atol=1e-5):
-    assert isinstance(found, torch.Tensor), f"{what} is {type(found).__name__}, not a tensor"
-    assert found.shape == wanted.shape, (
-        f"{what} has the shape {tuple(found.shape)}, not {tuple(wanted.shape)}"
-    )
-    assert torch.isfinite(found).all(), f"{what} has numbers that are not finite"
-    off = (found - wanted).abs().max().item()
-    assert off <= atol, f"{what} is off by up to {off:.3g}"
-
-
-GRIDS = (((1, 2, 2), (3, 4, 6), 5), ((2, 1, 3), (4, 2, 9), 2), ((1, 1, 1), (2, 3, 1), 1))
-
-
-def check_patchify(function):
+def check_patchify(function, seed):
+    numbers = Numbers(seed)
     for patch, grid, channels in GRIDS:
-        z = draw(2, channels, *grid)
+        z = numbers(2, channels, *grid)
         found, wanted = function(z, patch), patches.patchify(z, patch)
-        assert found.shape == wanted.shape, f"patch {patch}: {tuple(found.shape)}, not {tuple(wanted.shape)}"
+        shaped(found, wanted.shape, f"patch {patch}: the shape")
         if not torch.equal(found, wanted):
             each = torch.equal(found.sort(2)[0], wanted.sort(2)[0])
             all_of = torch.equal(found.flatten(1).sort(1)[0], wanted.flatten(1).sort(1)[0])
@@ -41,71 +25,88 @@ def check_patchify(function):
             raise AssertionError(f"patch {patch}: the numbers are not those of z")
 
 
-def check_unpatchify(function):
+def check_unpatchify(function, seed):
+    numbers = Numbers(seed)
     for patch, grid, channels in GRIDS:
-        z = draw(2, channels, *grid)
-        same(
-            function(patches.patchify(z, patch), patch, grid),
-            z,
-            f"unpatchify(patchify(z)), patch {patch},",
-            0,
+        z = numbers(2, channels, *grid)
+        found = function(patches.patchify(z, patch), patch, grid)
+        shaped(found, z.shape, f"patch {patch}: the shape")
+        assert torch.equal(found, z), (
+            f"patch {patch}: unpatchify(patchify(z)) is not z: the same axes as in patchify, brought back to their places"
         )
 
 
-def check_coordinates(function):
+def check_coordinates(function, seed):
     for patch, grid, _ in GRIDS:
         found, wanted = function(patch, grid), patches.coordinates(patch, grid).float()
-        assert tuple(found.shape) == tuple(wanted.shape), f"{tuple(found.shape)}, not {tuple(wanted.shape)}"
+        shaped(found, wanted.shape, f"grid {grid}: the shape")
+        found = found.float()
+        if torch.equal(found, wanted):
+            continue
         rows = {tuple(row) for row in found.tolist()} == {tuple(row) for row in wanted.tolist()}
-        if not torch.equal(found.float(), wanted):
-            assert not rows, f"grid {grid}: all places are there, in another order: x is to be fastest"
-            raise AssertionError(
-                f"grid {grid}, patch {patch}: not the first latent's (k, y, x) of each token"
-            )
+        assert not rows, f"grid {grid}: all places are there, in another order: x is to be fastest"
+        assert not close(found, wanted.flip(1)), "each place is (k, y, x), and yours are (x, y, k)"
+        axis = next(i for i in range(3) if not torch.equal(found[:, i], wanted[:, i]))
+        name, start = "kyx"[axis], "0" if axis == 0 else "the middle of the picture"
+        raise AssertionError(
+            f"grid {grid}, patch {patch}: along {name} the first centre is {found[0, axis]:g} and the last "
+            f"{found[-1, axis]:g}, not {wanted[0, axis]:g} and {wanted[-1, axis]:g}: {name} counts from {start}"
+        )
 
 
-def check_time(function):
-    t = torch.tensor([0.0, 0.013, 0.5, 0.77, 1.0])
-    found = function(t, 32)
-    assert found.shape == (5, 32), f"the shape is {tuple(found.shape)}, not (5, 32)"
+def check_time(function, seed):
+    t = torch.tensor([0.0, Numbers(seed).number(0.01, 0.02), 0.5, 0.77, 1.0])
+    found, wanted = function(t, 32), layers.time_embedding(t, 32)
+    shaped(found, (5, 32))
     move = (found - found[:1]).abs().amax(0).median()
     assert move > 0.1, "hardly a feature moves between t = 0 and t = 1: is t scaled to 0..1000?"
-    wanted = layers.time_embedding(t, 32)
     swapped = torch.cat(wanted.chunk(2, dim=1)[::-1], dim=1)
-    assert not torch.allclose(found, swapped, atol=1e-3), (
-        "sines and cosines are exchanged: the cosines are first"
-    )
-    same(found, wanted, "the embedding", 1e-3)
+    assert not close(found, swapped, 1e-3), "sines and cosines are exchanged: the cosines are first"
+    first = close(found[:, :1], wanted[:, :1], 1e-3)
+    assert first, "the first feature is not cos(1000 t): the frequencies fall from 1, with i = 0"
+    off = (found - wanted).abs().max()
+    assert off < 1e-3, f"off by up to {off:.2g}: the frequencies are 10000 ** (-i / (width / 2))"
 
 
-def check_rotate(function):
-    x, angles = draw(2, 3, 7, 12), draw(7, 6, seed=1)
+def check_rotate(function, seed):
+    numbers = Numbers(seed)
+    x, angles = numbers(2, 3, 7, 12), numbers(7, 6)
     found = function(x, angles)
-    assert found.shape == x.shape, f"the shape is {tuple(found.shape)}, not {tuple(x.shape)}"
-    lengths = torch.allclose(found.norm(dim=-1), x.norm(dim=-1), atol=1e-4)
-    assert lengths, "a rotation keeps lengths; yours does not: look at the signs"
-    assert not torch.allclose(found, layers.rotate(x, -angles), atol=1e-4), "it turns the other way round"
-    same(found, layers.rotate(x, angles), "the rotated vector")
+    shaped(found, x.shape)
+    assert not close(found, layers.rotate(x, -angles)), "it turns the other way round"
+    assert close(found.norm(dim=-1), x.norm(dim=-1)), (
+        "a rotation keeps lengths; yours does not: look at the signs"
+    )
+    a, b = x.chunk(2, dim=-1)
+    swapped = torch.cat([a * angles.sin() - b * angles.cos(), a * angles.cos() + b * angles.sin()], -1)
+    assert not close(found, swapped), "sine and cosine are exchanged"
+    off = (found - layers.rotate(x, angles)).abs().max()
+    assert off < 1e-4, (
+        f"off by up to {off:.2g}: the pairs are x_i and x_(i + d/2), the first half with the second"
+    )
 
 
-def check_attention(function):
-    q, k, v = draw(2, 3, 5, 8), draw(2, 3, 7, 8, seed=1), draw(2, 3, 7, 8, seed=2)
+def check_attention(function, seed):
+    numbers = Numbers(seed)
+    q, k, v = numbers(2, 3, 5, 8), numbers(2, 3, 7, 8), numbers(2, 3, 7, 8)
     mask = torch.ones(2, 1, 5, 7, dtype=torch.bool)
     mask[0, :, :, 4:] = False
-    found = function(q, k, v)
-    wanted = F.scaled_dot_product_attention(q, k, v)
-    unscaled = F.scaled_dot_product_attention(q, k, v, scale=1.0)
-    assert found.shape == wanted.shape, f"the shape is {tuple(found.shape)}, not {tuple(wanted.shape)}"
-    assert not torch.allclose(found, unscaled, atol=1e-4), "the scores are not divided by the root of d"
+    found, wanted = function(q, k, v), F.scaled_dot_product_attention(q, k, v)
+    shaped(found, wanted.shape)
+    for scale in (1.0, 1 / 8, 5**-0.5):
+        other = F.scaled_dot_product_attention(q, k, v, scale=scale)
+        assert not close(found, other), "the scores are not divided by the root of d, the size of a query"
+    total = function(q, k, torch.ones_like(v))
+    assert close(total, torch.ones_like(total)), (
+        "what a query gives out adds up to 1, over the keys: the last axis"
+    )
     same(found, wanted, "attention")
     found = function(q, k, v, mask)
     inverted = F.scaled_dot_product_attention(q[:1], k[:1], v[:1], ~mask[:1])
-    assert not torch.allclose(found[:1], inverted, atol=1e-4), (
-        "the mask is inverted: True is where q may look"
-    )
-    assert not torch.allclose(found, wanted, atol=1e-4), "the mask changes nothing"
+    assert not close(found[:1], inverted), "the mask is inverted: True is where q may look"
+    assert not close(found, wanted), "the mask changes nothing"
     masked = F.scaled_dot_product_attention(q, k, v, mask)
-    same(found, masked, "attention with a mask (minus infinity before the softmax)")
+    same(found, masked, "attention with a mask (minus infinity before the softmax, where q may not look,)")
 
 
 def reference(block, x, condition):
@@ -118,29 +119,51 @@ def reference(block, x, condition):
     return x + gate2 * block.down(F.gelu(block.up(y)))
 
 
-def check_zero(function):
-    torch.manual_seed(0)
-    block, x, condition = function(24, 3), draw(2, 5, 24), draw(2, 24, seed=1)
+def check_zero(function, seed):
+    numbers = Numbers(seed)
+    block, x, condition = function(24, 3), numbers(2, 5, 24), numbers(2, 24)
     off = (block(x, condition) - x).abs().max().item()
     assert off < 1e-6, f"an untrained block changes its input by {off:.3g}: do the gates start at zero?"
 
 
-def check_block(function):
-    torch.manual_seed(0)
-    block, x, condition = function(24, 3), draw(2, 5, 24), draw(2, 24, seed=1)
+def part(block, x, condition, which):
+    """What a block gives where only one of its two gates is open and the six vectors are set by hand: the other gate, all
+    shifts and scales are zero."""
+    with torch.no_grad():
+        block.modulation.weight.zero_()
+        block.modulation.bias.zero_()
+        block.modulation.bias.view(6, -1)[which] = 1.0
+        return block(x, condition)
+
+
+def check_block(function, seed):
+    torch.manual_seed(seed)
+    numbers = Numbers(seed)
+    block, x, condition = function(24, 3), numbers(2, 5, 24), numbers(2, 24)
     for p in block.parameters():
         torch.nn.init.normal_(p, std=0.2)
     with torch.no_grad():
         found, wanted = block(x, condition), reference(block, x, condition)
-        assert found.shape == x.shape, f"the shape is {tuple(found.shape)}, not {tuple(x.shape)}"
+        shaped(found, x.shape)
         moved = (block(x, condition + 1) - found).abs().max()
         assert moved > 1e-3, "the condition changes nothing"
         one = x.clone()
-        one[:, 0] = draw(2, 24, seed=2)
+        one[:, 0] = numbers(2, 24)
         assert (block(one, condition) - found)[:, 1:].abs().max() > 1e-4, "the tokens do not see each other"
         alone = torch.cat([block(x[i : i + 1], condition[i : i + 1]) for i in range(2)])
         same(found, alone, "a clip in a batch, against the clip alone,", 1e-4)
-    same(found, wanted, "the block", 1e-4)
+        if close(found, wanted):
+            return
+        shut = part(block, x, condition, [0, 1, 3, 4])
+        assert close(shut, x), "with both gates at zero, and nothing else, the block must give back x"
+        for gate, name in ((2, "attention"), (5, "the feed-forward network")):
+            right = close(part(block, x, condition, gate), reference(block, x, condition))
+            assert right, (
+                f"with only the gate of {name} open it is wrong: norm, times (1 + scale), then {name}, the gate, and x added"
+            )
+    raise AssertionError(
+        "with shifts and scales at zero it is right: (1 + scale) first, then the shift, in this order"
+    )
 
 
 POINTS = [

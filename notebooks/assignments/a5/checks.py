@@ -1,18 +1,15 @@
 """The points of A5."""
 
+from itertools import pairwise
+
 import torch
 
-from notebooks.assignments.a3.checks import draw, same
-from notebooks.grade import Point
-
-ALLOWED = ()
+from notebooks.assignments.measure import Numbers, Point, close, marks, same, shaped
 
 
-def marks(mask):
-    return "".join("1" if k else "?" for k in torch.as_tensor(mask).tolist())
-
-
-def check_masks(function):
+def check_masks(function, seed):
+    numbers = Numbers(seed)
+    K, n = numbers.whole(7, 9), numbers.whole(2, 3)
     cases = (
         ("generate", 5, 1, "?????"),
         ("animate", 5, 1, "1????"),
@@ -21,6 +18,8 @@ def check_masks(function):
         ("connect", 7, 2, "11???11"),
         ("backward", 4, 3, "?111"),
         ("animate", 3, 2, "1??"),
+        ("forward", K, n, "1" * n + "?" * (K - n)),
+        ("connect", K, n, "1" * n + "?" * (K - 2 * n) + "1" * n),
     )
     for task, K, n, wanted in cases:
         found = torch.as_tensor(function(task, K, n))
@@ -28,32 +27,51 @@ def check_masks(function):
         assert marks(found) == wanted, f"{task}, K = {K}, n = {n}: {marks(found)}, not {wanted} (1 is known)"
 
 
-def check_sampler(function):
-    truth, noise = draw(2, 3, 5, 4, 6), draw(2, 3, 5, 4, 6, seed=1)
+def check_sampler(function, seed):
+    numbers = Numbers(seed)
+    truth, noise = numbers(2, 3, 5, 4, 6), numbers(2, 3, 5, 4, 6)
     known = torch.tensor([True, False, False, True, False])
-    asked = []
+    asked, seen = [], []
 
     def denoiser(z_t, t):
-        """Knows the truth, and so the velocity of each frame, at its own time."""
+        """Knows the truth, and so the velocity of each frame that is not known; of the others it says anything."""
+        assert tuple(t.shape) == (2, 5), f"t has the shape {tuple(t.shape)}, not (B, K): (2, 5)"
         asked.append(t.clone())
-        assert t.shape == (2, 5), f"t has the shape {tuple(t.shape)}, not (B, K)"
-        return (z_t - truth) / t[:, None, :, None, None].clamp(min=1e-3)
+        seen.append(z_t.clone())
+        t = t[:, None, :, None, None]
+        return torch.where(t > 0, (z_t - truth) / t.clamp(min=1e-3), 1.0)
 
     z = torch.where(known[None, None, :, None, None], truth, noise)
     found = function(denoiser, z.clone(), known, 6)
     assert len(asked) == 6, f"the denoiser was asked {len(asked)} times for 6 steps"
+    inverted = any((t[:, ~known] == 0).all() and (t[:, known] > 0).all() for t in asked)
+    assert not inverted, "the mask is inverted: the known frames have noise times, and the others 0"
     assert all((t[:, known] == 0).all() for t in asked), "a known frame has t = 0 in every call"
     assert (asked[0][:, ~known] == 1).all(), "the first call has t = 1 where nothing is known"
     assert torch.equal(found[:, :, known], truth[:, :, known]), "a known frame must come back as it was"
     times = [t[0, 1].item() for t in asked]
     assert all(abs(t - (1 - i / 6)) < 1e-4 for i, t in enumerate(times)), (
-        f"the times are {times}, not equal steps"
+        f"the times are {[round(t, 2) for t in times]}, not equal steps"
     )
-    same(found, truth, "with a perfect denoiser the sample", 1e-3)
+    for t, z_t in zip(times, seen, strict=True):
+        on_line = close(z_t[:, :, ~known], ((1 - t) * truth + t * noise)[:, :, ~known], 1e-3)
+        assert on_line, (
+            f"at t = {t:.2f} it is not where a step of 1 / steps against v leads: on the line to the data"
+        )
+    off = (found - truth).abs().max()
+    assert off < 1e-3, (
+        f"with a perfect denoiser the sample is off by up to {off:.2g}: v points to the noise, and each step goes 1 / steps "
+        "against it"
+    )
 
 
-def check_windows(function):
+def check_windows(function, seed):
+    numbers = Numbers(seed)
+    window = numbers.whole(4, 6)
+    history, count = numbers.whole(1, window - 2), numbers.whole(3, 5)
+    step = window - history
     cases = (
+        ((window + step * count, window, history), [(step * i, step * i + window) for i in range(count + 1)]),
         ((5, 5, 2), [(0, 5)]),
         ((3, 5, 2), [(0, 3)]),
         ((11, 5, 2), [(0, 5), (3, 8), (6, 11)]),
@@ -62,27 +80,33 @@ def check_windows(function):
     )
     for asked, wanted in cases:
         found = [tuple(map(int, pair)) for pair in function(*asked)]
-        assert found and found[-1][1] == asked[0], (
-            f"windows{asked}: the last ends at {found[-1:]}, not {asked[0]}"
-        )
+        assert found, f"windows{asked}: there is none"
+        early = [pair for pair in found[1:] if pair[0] < 0]
+        assert not early, f"windows{asked}: one begins at {early[:1]}"
+        for (_, end), (first, _) in pairwise(found):
+            known = f"the window from {first} on knows {end - first} latent frames of the one before"
+            assert end - first == asked[2], f"windows{asked}: {known}, not {asked[2]}"
+        assert found[-1][1] == asked[0], f"windows{asked}: the last ends at {found[-1][1]}, not {asked[0]}"
         long = [b - a for a, b in found if b - a > asked[1]]
         assert not long, f"windows{asked}: a window has {long[:1]} latent frames, more than {asked[1]}"
         assert found == wanted, f"windows{asked} are {found}, not {wanted}"
 
 
-def check_chunks(function):
+def check_chunks(function, seed):
     found = [int(function(frame)) for frame in range(10)]
     wanted = [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
     assert found == wanted, f"frames 0 to 9 are in {found}, not {wanted}: frame 0 is alone"
 
 
-def check_frames(function):
+def check_frames(function, seed):
     for k, wanted in ((0, (0, 1)), (1, (1, 5)), (2, (5, 9)), (7, (25, 29))):
         found = tuple(map(int, function(k)))
-        assert found == wanted, f"latent frame {k} holds frames {found}, not {wanted}"
+        assert found == wanted, (
+            f"latent frame {k} holds frames {found}, not {wanted}: the last is not included, and frame 0 is alone"
+        )
 
 
-def check_prepend(function):
+def check_prepend(function, seed):
     for clip, new, wanted in ((17, 16, "?????1111"), (5, 4, "??1"), (9, 12, "????11"), (1, 4, "??")):
         index, mask = function(clip, new)
         assert int(index) == new, (
@@ -97,8 +121,9 @@ def check_prepend(function):
         assert ends, f"clip {clip}, new {new}: {marks(found)}, not {wanted}: {why}"
 
 
-def check_edit(function):
-    z_0, eps = draw(2, 3, 4, 5, 6), draw(2, 3, 4, 5, 6, seed=1)
+def check_edit(function, seed):
+    numbers = Numbers(seed)
+    z_0, eps = numbers(2, 3, 4, 5, 6), numbers(2, 3, 4, 5, 6)
     z_t, times = function(z_0, eps, 0.6, 3)
     times = torch.as_tensor(times).float()
     assert times.shape == (4,), f"there are {times.numel()} times, not steps + 1"
@@ -107,15 +132,23 @@ def check_edit(function):
     assert torch.allclose(times, torch.tensor([0.6, 0.4, 0.2, 0.0]), atol=1e-5), (
         f"{times.tolist()} is not equal steps"
     )
-    same(z_t, 0.4 * z_0 + 0.6 * eps, "z_t")
+    shaped(z_t, z_0.shape)
+    assert not close(z_t, 0.6 * z_0 + 0.4 * eps), (
+        "strength is how much noise there is, not how much is left of the video"
+    )
+    same(z_t, 0.4 * z_0 + 0.6 * eps, "z_t, on the straight line from z_0 to eps,")
 
 
-def check_seam(function):
+def check_seam(function, seed):
     angle = torch.arange(12) / 12 * 2 * torch.pi
     circle = torch.stack([angle.cos(), angle.sin()], 1)
-    assert abs(function(circle) - 1) < 1e-4, f"a full circle has {function(circle):.3f}, not 1"
+    assert abs(function(circle) - 1) < 1e-4, (
+        f"a full circle has {function(circle):.3f}, not 1: the step from its end to its start, in median steps"
+    )
     line = torch.stack([torch.arange(5.0), torch.zeros(5)], 1)
-    assert abs(function(line) - 4) < 1e-4, f"five places in a row have {function(line):.3f}, not 4"
+    assert abs(function(line) - 4) < 1e-4, (
+        f"five places in a row have {function(line):.3f}, not 4: it is four steps back"
+    )
     jump = torch.tensor([[0.0, 0], [1, 0], [2, 0], [9, 0], [10, 0], [0, 1]])
     assert abs(function(jump) - 1) < 1e-4, (
         f"one jump inside must not count: {function(jump):.3f}, not 1 (median)"

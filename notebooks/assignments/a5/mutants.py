@@ -34,7 +34,7 @@ MUTANTS = [
     ("prepend", "frames_of(k)[0] >= new", "frames_of(k)[1] > new"),
     ("prepend", "frames_of(k)[0] >= new", "frames_of(k)[0] < new"),
     ("prepend", "return new, ", "return new // 4, "),
-    ("prepend", "(clip + new - 1) // 4", "(clip + new) // 4"),
+    ("prepend", "(clip + new - 1) // 4", "(clip - 1) // 4"),
     ("prepend", "K = 1 + (clip", "K = (clip"),
     ("prepend", "frames_of(k)[0] >= new", "4 * k >= new"),
     ("edit_start", "(1 - strength) * z_0 + strength * eps", "strength * z_0 + (1 - strength) * eps"),

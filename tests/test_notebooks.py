@@ -1,0 +1,149 @@
+"""The lessons: what is committed is what the sources give, and all of it runs."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mini_sora.pipeline import WEIGHTS
+from notebooks import build, handouts
+
+LESSONS = sorted(build.SOURCES.glob("*.py"))
+ROOT = Path(__file__).parent.parent
+EVERY = pytest.mark.parametrize("source", LESSONS, ids=lambda source: source.stem)
+
+
+def weights_of(source):
+    """The shipped weights that a lesson loads."""
+    return set(re.findall(r'from_pretrained\("(\w+)"\)', source.read_text()))
+
+
+def skip_without_weights(source):
+    lacking = sorted(name for name in weights_of(source) if not (WEIGHTS / name).is_dir())
+    if lacking:
+        pytest.skip(f"the weights {', '.join(lacking)} are not shipped yet, so this lesson cannot run")
+
+
+def solutions_of(text):
+    """The lines that stand between the marks of a source, and nowhere else in it."""
+    inside = re.findall(r"### BEGIN SOLUTION\n(.*?) *### END SOLUTION", text, re.S)
+    assert inside
+    rest = {line.strip() for line in handouts.student(text).splitlines()}
+    lines = {line.strip() for part in inside for line in part.splitlines()}
+    return {line for line in lines - rest if len(line) > 12}
+
+
+def test_ten_lessons_and_five_assignments():
+    assert [source.stem[:2] for source in LESSONS] == [f"{i:02}" for i in range(10)]
+    assert len(list(handouts.ASSIGNMENTS.glob("a*/source.py"))) == 5
+
+
+@EVERY
+def test_what_is_committed_is_what_the_source_gives(source):
+    assert build.drift(source) == []
+
+
+def test_what_is_handed_out_is_what_the_sources_give():
+    assert handouts.handouts(check=True) == []
+
+
+@EVERY
+def test_a_lesson_has_all_its_parts(source):
+    text = source.read_text()
+    parts = (
+        "# # ",
+        "**You will be able to**",
+        "**You need**",
+        "**Time** ",
+        "**Predict",
+        "**Explain",
+        "**1.**",
+    )
+    for part in (*parts, "# ## Looking back", "# ## References"):
+        assert part in text, part
+    exercises, checks = text.count('tags=["exercise"]'), text.count('tags=["check"]')
+    assert 1 <= exercises <= 5 and exercises == checks == text.count("### BEGIN SOLUTION")
+    assert not re.search("^### BEGIN", text, re.M), "a solution must stand in a function"
+
+
+@EVERY
+def test_no_solution_reaches_a_student(source):
+    secret, (path, _) = solutions_of(source.read_text()), build.paths_of(source)
+    cells = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+    assert not [line for line in secret if line in cells] and "SOLUTION" not in cells
+
+
+@pytest.mark.parametrize("name", ["a1", "a2", "a3", "a4", "a5"])
+def test_no_solution_reaches_a_student_of_an_assignment(name):
+    place = handouts.ASSIGNMENTS / name
+    secret = solutions_of((place / "source.py").read_text())
+    for path in [*(place / "student").glob("*.py"), place / "handout.md"]:
+        assert not [line for line in secret if line in path.read_text()], path
+        assert "SOLUTION" not in path.read_text()
+
+
+@EVERY
+def test_nbgrader_knows_the_cells(source):
+    """The teacher's notebook keeps the marks that nbgrader cuts at, and tells it what each cell is."""
+    mine, teacher = build.notebooks_of(source)
+    for student, cell in zip(mine.cells, teacher.cells, strict=True):
+        assert student["id"] == cell["id"] and student.metadata == cell.metadata
+        told = cell.metadata.get("nbgrader")
+        assert bool(told and told["solution"]) == ("### BEGIN SOLUTION" in cell.source)
+        assert bool(told and told["grade"]) == ("check" in cell.metadata.get("tags", ()))
+    ids = [cell.metadata.nbgrader.grade_id for cell in teacher.cells if "nbgrader" in cell.metadata]
+    assert len(set(ids)) == len(ids)
+
+
+@EVERY
+def test_outputs_are_committed(source):
+    skip_without_weights(source)
+    for path in build.paths_of(source):
+        notebook = nbformat.read(path, 4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        outputs = [output for cell in code for output in cell.outputs]
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        assert any("image/png" in output.get("data", {}) for output in outputs)
+        assert not [
+            output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"
+        ]
+        shown = json.dumps([cell.outputs for cell in code])
+        assert not re.search(r"/(root|home|tmp|work|Users)/", shown) and str(ROOT) not in shown
+        assert path.stat().st_size <= build.LIMIT
+    assert build.unsolved(notebook) == []
+
+
+@EVERY
+def test_lessons_run(source, monkeypatch):
+    skip_without_weights(source)
+    monkeypatch.setenv("MINI_SORA_SEED", "7")
+    mine, teacher = build.notebooks_of(source)
+    build.run(mine, teacher, fast=True)
+    assert build.unsolved(teacher) == []
+    for cell in mine.cells:
+        if "check" in cell.metadata.get("tags", ()):
+            assert build.said(cell).splitlines()[-1] == "· not done yet", cell.source
+
+
+def test_a_wrong_answer_is_told_in_words(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(handouts.PLACE)
+    import lesson
+
+    def ends():
+        raise AssertionError("rows and columns are exchanged")
+
+    lesson.check(True, "look at the signs", "that is it")
+    lesson.check(lambda: False, "look at the signs")
+    lesson.check(ends, "look at the signs")
+    lesson.check(lambda: 1 / 0, "look at the signs")
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ that is it",
+        "✗ look at the signs",
+        "✗ rows and columns are exchanged",
+        "✗ look at the signs (ZeroDivisionError: division by zero)",
+    ]
+    monkeypatch.setattr(lesson, "STRICT", True)
+    with pytest.raises(AssertionError, match="signs"):
+        lesson.check(False, "look at the signs")
