@@ -149,7 +149,8 @@ def build(source, check=False, fast=False):
     try:
         seconds = run(mine, teacher, fast)
     except CellExecutionError as error:
-        return [*wrong, f"{source.name} fails: {str(error)[-2000:]}"]
+        plain = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+        return [*wrong, f"{source.name} fails: {plain[-2000:]}"]
     wrong += unsolved(teacher)
     contents = [nbformat.writes(notebook) + "\n" for notebook in (mine, teacher)]
     size = max(map(len, contents)) / 1e6

@@ -9,7 +9,6 @@
 # **Time** three minutes on two laptop cores.
 
 # %%
-
 import matplotlib.pyplot as plt
 import torch
 from lesson import check, clips, clock, pick, strip
@@ -34,7 +33,8 @@ for row in known.int().tolist():
     print(" ".join("1" if k else "?" for k in row))
 
 # %% [markdown]
-# That is all. What follows differs only in which frames are known.
+# **Predict** which of these rows is the task "animate a picture", which "extend", which "connect two clips". That is all:
+# what follows differs only in which frames are known.
 #
 # ## Animate: the first frame is known
 
@@ -48,10 +48,8 @@ strip(scene.video[:1].repeat(9, 0), video, labels=["given: one frame", "made"])
 # **Predict.** The same picture with another prompt: what if it is told to go up?
 
 # %%
-other = scene.caption
-for word in ("right", "rightwards", "rightward"):
-    other = other.replace(word, "up")
-print(other)
+body = scene.scene.bodies[0]
+other = f"a {body.color} {body.shape} moves up"
 clips(video, sora.animate(scene.video[0], other, seed=0), labels=[scene.caption, other])
 
 # %% [markdown]
@@ -92,15 +90,17 @@ plt.xlabel("frame"), plt.ylabel("x, short sides"), plt.legend()
 plt.show()
 
 # %% [markdown]
-# **Explain.** At the seam the line has no corner: the known frames tell not only where the body is but how fast it goes.
+# **Explain.** The grey line is the seam. A jump there would mean that the model does not know where the body was; a corner,
+# that it does not know how fast it went. One known frame could tell only the first, a known stretch tells both. Backwards
+# there are many pasts that lead to the same present, so the three may differ.
 #
 # ## Connect and loop: both ends are known
 
 # %%
-between = sora.connect(scene.video[:17], scene.video[-17:], scene.caption, 15)
-loop = sora.loop(scene.caption, scene.video[:17])
+between = sora.connect(scene.video[:17], scene.video[-17:], scene.caption, 16)
+loop = sora.loop(scene.caption, scene.video[:17], 16)
 strip(
-    between, loop, labels=["a, 15 frames made, b", "the clip, and 15 frames back to its beginning"], count=12
+    between, loop, labels=["a, 16 frames made, b", "the clip, and 16 frames back to its beginning"], count=12
 )
 clips(loop, labels=["round and round"])
 
@@ -119,6 +119,21 @@ edited = [sora.edit(scene.video, prompt, strength=strength) for strength in stre
 strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" for s in strengths]])
 
 # %% [markdown]
+# **Explain.** Noise hides the small things first and the large ones last. A little of it leaves everything as it is, the
+# colour too. Much of it leaves nothing but the prompt. Between the two there may be a strength at which the colour is open
+# and the motion is not; it is to be found by trying.
+#
+# ## Upscale: the same, from a draft
+#
+# A small draft is quick to make, and to throw away. It is enlarged, some noise is added, and the model takes it away at the
+# larger size.
+
+# %%
+draft = sora.generate(scene.caption, size=(32, 32), seed=4)
+large = sora.upscale(draft, 2)
+clips(draft, large, labels=["the draft, 32 x 32", "upscaled, 64 x 64"])
+
+# %% [markdown]
 # ## A minute
 #
 # A window after a window; each knows the end of the one before. Small mistakes add up: that is *drift*. Where does it
@@ -133,6 +148,10 @@ strip(minute, labels=[still.caption], count=12)
 for first in range(0, len(minute.frames) - 16, max(16, len(minute.frames) // 6)):
     report = judge(minute.frames[first : first + 17], still.caption)
     print(f"second {first / 8:4.0f}: {'as asked' if report.ok else '; '.join(report.why)}")
+
+# %% [markdown]
+# **Explain.** No window sees further back than its known frames. What has left them is forgotten, and a mistake in them is
+# the truth of the next window: a shade darker, and a shade darker again. That is why Sora's minute was news.
 
 # %% [markdown]
 # ## Exercises
