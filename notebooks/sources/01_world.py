@@ -103,7 +103,7 @@ for weighted in (True, False):
 
 # %% [markdown]
 # **Explain.** A threshold throws away what the grey pixels at the edge know: how far the body reaches into them.
-# That costs a factor of ten. It is the same with motion: how fast something goes is a difference of two places.
+# That costs more than a factor of ten. It is the same with motion: how fast something goes is a difference of two places.
 #
 # ## The checker, and its mistakes
 #
@@ -123,8 +123,8 @@ for family in families:
           f"backwards {np.mean(backwards):4.0%}   another's caption {np.mean(other):4.0%}")  # fmt: skip
 
 # %% [markdown]
-# **Explain.** Some clips look the same backwards: a body that stays still does. That is not a mistake.
-# `python -m data_gen verify` measures all of this with thousands of clips.
+# **Explain.** Some clips look the same backwards: what stays still does, and what leaves and comes back, and so most of
+# `occlusion`. That is not a mistake. `python -m data_gen verify` measures all of this with thousands of clips.
 #
 # ## Exercises
 #

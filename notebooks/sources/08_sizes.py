@@ -106,9 +106,9 @@ for size in ((32, 32), (32, 40), (32, 56), (56, 32)):
     print(f"{size[0]:4}x{size[1]:<3}{rates[0]:12.0%}{rates[1]:15.0%}")
 
 # %% [markdown]
-# **Explain.** Read each column from top to bottom. A model fails where it has seen nothing like it: `quick` has never met
-# a place so far from the middle. Do not compare the columns with each other: `quick` knows single bodies and nothing else,
-# `tiny` the whole world.
+# **Explain.** Read each column from top to bottom: what a model loses on the way to a size that it has never met is the price
+# of training on squares. Do not compare the columns with each other: `quick` knows single bodies and nothing else, `tiny`
+# the whole world.
 
 # %% [markdown]
 # ## Exercises

@@ -1,6 +1,6 @@
 """Where your functions are found. Put your code into other files if you like, and change this one to match."""
 
-from a4 import (  # noqa: F401
+from a4 import (
     add_noise,
     alpha_sigma,
     ddim_step,
