@@ -80,9 +80,9 @@ def path(video, color):
 color = scene.scene.bodies[0].color
 plt.figure(figsize=(6, 2.6))
 plt.plot(path(scene.video, color), "k", label="truth")
-for made, style in ((forward, "C0--"), (backward[0], "C1--")):
+for made, style, name in ((forward, "C0--", "forward"), (backward[0], "C1--", "backward")):
     try:
-        plt.plot(path(made.frames, color), style)
+        plt.plot(path(made.frames, color), style, label=name)
     except KeyError:
         print("the body's colour is lost")
 plt.axvline(16, color="grey", linewidth=0.5)
@@ -119,9 +119,9 @@ edited = [sora.edit(scene.video, prompt, strength=strength) for strength in stre
 strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" for s in strengths]])
 
 # %% [markdown]
-# **Explain.** Noise hides the small things first and the large ones last. A little of it leaves everything as it is, the
-# colour too. Much of it leaves nothing but the prompt. Between the two there may be a strength at which the colour is open
-# and the motion is not; it is to be found by trying.
+# **Explain.** Noise hides the small things first and the large ones last; what it has hidden, the prompt decides. Read from top
+# to bottom: from which strength on is the body of the new colour? From which on is it in another place, or goes another way?
+# Between the two lies what an editor wants, and where that is must be found by trying.
 #
 # ## Upscale: the same, from a draft
 #
