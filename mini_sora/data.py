@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from data_gen import FAMILIES, make_batch
 from data_gen.env import ACTIONS
@@ -232,6 +233,7 @@ class Stored:
 
     def __init__(self, stream, count, change=lambda shots: shots):
         made = batches(stream, range(count), os.cpu_count())
+        made = tqdm(made, total=count, desc="clips", unit="batch", delay=2, leave=False)
         self.batches, self.seed = [change(shots) for shots in made], stream.seed
 
     def __getitem__(self, index):

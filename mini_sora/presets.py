@@ -102,7 +102,7 @@ PRESETS = {
         model=ModelConfig(
             vae=VAEConfig(channels=8, frame_width=48, width=128, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
-            dit=DiTConfig(width=160, layers=6, heads=5, actions=5),
+            dit=DiTConfig(width=128, layers=6, heads=4, actions=5),
             families=("shapes", "shapes", *_WORLD),
         ),
         vae=VAETraining(
@@ -112,7 +112,7 @@ PRESETS = {
         ),
         dit=DiTTraining(
             known=0.3,
-            stored=1000,
+            stored=800,
             fit=FitConfig(
                 steps=5000, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=2500
             ),
