@@ -82,14 +82,14 @@ for name, schedule in (("linear", Linear()), ("cosine", Cosine())):
 class Net(nn.Module):
     """Two numbers and a time in, two numbers out."""
 
-    def __init__(self, width=128):
+    def __init__(self, width=192):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(2 + 16, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2)
-        )
+        sizes = pairwise((2 + 16, width, width, width))
+        hidden = [layer for a, b in sizes for layer in (nn.Linear(a, b), nn.SiLU())]
+        self.layers = nn.Sequential(*hidden, nn.Linear(width, 2))
 
     def forward(self, z, t):  # (B, 2, 1, 1, 1), (B, 1) -> like z
-        angle = t * torch.arange(1, 9) * torch.pi  # a time must be told apart from its neighbours
+        angle = t * torch.arange(1, 9) * torch.pi / 2  # a time must be told apart from its neighbours
         told = torch.cat([z.flatten(1), angle.sin(), angle.cos()], 1)
         return self.layers(told).view(z.shape)
 
@@ -97,9 +97,11 @@ class Net(nn.Module):
 def train(schedule, kind):
     torch.manual_seed(0)
     net = Net()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(pick(3000, 200)):
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    losses, steps = [], pick(3000, 100)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * min(1, 2 * (1 - step / steps))
         z_0 = draw_data(256)[:, :, None, None, None]
         loss = diffusion_loss(net, schedule, kind, z_0, torch.rand(256, 1), torch.randn(z_0.shape))
         loss.backward()
@@ -195,6 +197,11 @@ for steps in (4, 10, 30, 100):
 print(f"{'data':>8}{distance(draw_data(1000), data):9.4f}")
 
 # %% [markdown]
+# **Explain.** With many steps all three are about as good; what is left, the points between the moons, the network has not
+# learned. With few, DDPM and DDIM fall short: their last step ends at the guess of z_0, and a guess from far away is an
+# average, which lies inside of the moons. Euler only ever goes along the curve. For other data and schedules the order may
+# be another. So samplers are compared with the same number of steps, and not by a rule.
+#
 # ## Who agrees with whom
 #
 # With the same network and fine steps DDIM and Euler end at the same point from the same noise: both follow
@@ -259,8 +266,8 @@ slide(noisy, [i / 20 for i in range(21)], "t", still=(0.0, 0.25, 0.5, 0.75, 1.0)
 
 # %%
 for sampler in ("ddpm", "ddim", "euler"):
-    clips(*[sora.generate("a yellow square rises", sampler=sampler, steps=steps) for steps in (2, 5, 20, 50)],
-          labels=[f"{sampler}, {steps} steps" for steps in (2, 5, 20, 50)], height=96)  # fmt: skip
+    clips(*[sora.generate("a yellow square rises", sampler=sampler, steps=steps) for steps in (2, 5, 20)],
+          labels=[f"{sampler}, {steps} steps" for steps in (2, 5, 20)], height=96)  # fmt: skip
 
 # %% [markdown]
 # ## Exercises
