@@ -6,7 +6,7 @@
 #
 # **You need** Python and a little numpy. No course on diffusion; that is what the next nine lessons are.
 #
-# **Time** two minutes on two laptop cores.
+# **Time** It runs in half a minute on two laptop cores.
 #
 # In February 2024 OpenAI showed *Sora*, a model that turns sentences into videos. Its report names the parts:
 # a network that compresses video, patches of space and time, a transformer that takes noise away, and captions
