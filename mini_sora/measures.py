@@ -1,15 +1,23 @@
 """How well a model does what goes beyond text to video: each figure of the tasks, beside its floor.
 
 Every function asks for a task on scenes whose truth is known, and gives its figures as
-{name: (value, what is asked, aim)}. Lengths are in short sides.
+{name: (value, what is asked, aim)}. Lengths are in short sides. What a perfect model of latents would
+give is the truth, through the VAE where it is made and as it is where it is given.
 """
 
+import itertools
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from data_gen import apparitions, observe
+from data_gen import FAMILIES, apparitions, describe, observe
 
+from .config import require
 from .data import on_all_cores, to_pixels
 from .evaluate import judge, scores, through_vae
 from .rows import Row
@@ -17,6 +25,8 @@ from .tasks import resized
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
+FAR = 0.5  # short sides: of a shorter way, single steps are less than what the VAE leaves unsure
+PIXEL = 1 / 32  # short sides
 
 
 def psnr(a, b):
@@ -25,16 +35,28 @@ def psnr(a, b):
     return -10 * np.log10(np.maximum((error**2).mean(axis=tuple(range(1, error.ndim))), 1e-8))
 
 
-def scenes_of(sora, count, frames, motions=(), bodies=(1,), size=None):
-    """So many clips of unseen scenes, whose first body moves as asked."""
-    family = "shapes" if "shapes" in sora.config.families else sora.config.families[0]
-    row = Row("", family, size=size or sora.config.size, frames=frames, bodies=bodies)
+def scenes_of(sora, count, frames, motions=(), bodies=(1,), least=0.0, family=""):
+    """So many clips of unseen scenes, whose first body moves as asked, and so far at least. family: if
+    the model knows it; or else shapes."""
+    family = next(name for name in (family, "shapes", *sora.config.families) if name in sora.config.families)
+    row = Row("", family, size=sora.config.size, frames=frames, bodies=bodies)
     found, first = [], 0
     while len(found) < count:
-        some = row.clips(64, first)
-        found += [clip for clip in some if not motions or clip.scene.bodies[0].motion in motions]
+        for clip in row.clips(64, first):
+            body = clip.scene.bodies[0]
+            if (not motions or body.motion in motions) and body.extent >= least:
+                found.append(clip)
         first += 4096
+        require(found or first < 1 << 17, f"{family} has no scenes of {', '.join(motions) or 'this kind'}")
     return found[:count]
+
+
+def recolored(clip):
+    """A clip's scene, its first body in another colour, and the caption that it then has."""
+    body, *others = clip.scene.bodies
+    body = replace(body, color="blue" if body.color != "blue" else "red")
+    scene = replace(clip.scene, bodies=(body, *others))
+    return scene, describe(scene, clip.words)
 
 
 def told(clips):
@@ -66,12 +88,45 @@ def unseen_is_far(lengths):
     return np.nan_to_num(lengths, nan=2.0)
 
 
+def largest_step(places):
+    """Of paths (B, T, 2), the largest step in median steps: (B,); a body that is not seen is far."""
+    far = unseen_is_far(steps(places))
+    return far.max(1) / np.median(far, axis=1).clip(1e-6)
+
+
+def part_ways(places, seam):
+    """Whether three videos of one ending begin differently, and whether all run into it without a jump.
+
+    places: (3, B, T, 2), of one body; seam: the first frame of the ending. They differ if no two are
+    within a pixel in the first frame; a jump is a pixel longer than every step of the ending. (B,) bool each.
+    """
+    first = [np.hypot(*(a - b).T) for a, b in itertools.combinations(places[:, :, 0], 2)]
+    step = unseen_is_far(np.stack([steps(place) for place in places]))  # (3, B, T - 1)
+    into, ending = step[:, :, seam - 1], step[0, :, seam:]
+    return np.nan_to_num(np.min(first, axis=0)) > PIXEL, into.max(0) <= ending.max(1) + PIXEL
+
+
+def edge_error(videos, truth):
+    """How far the slopes of brightness are from the truth's, along the truth's edges: uint8 (B, T, H, W, 3)
+    each -> (B,), levels a pixel. What is blurred, and what is sharp at the wrong place, is far."""
+
+    def slopes(x):
+        grey = np.asarray(x, np.float32).mean(-1)
+        return np.stack(np.gradient(grey, axis=(2, 3)))  # (2, B, T, H, W)
+
+    true = slopes(truth)
+    height = np.hypot(*true)
+    edge = height > 0.25 * height.max(axis=(1, 2, 3), keepdims=True)
+    off = np.hypot(*(slopes(videos) - true))
+    return (off * edge).sum((1, 2, 3)) / edge.sum((1, 2, 3)).clip(1)
+
+
 def animate(sora, count, seed=0, **sampling):
     clips = scenes_of(sora, count, sora.config.frames, bodies=(1, 2))
     truth = np.stack([clip.video for clip in clips])
     made = frames_of(sora.animate(list(truth[:, 0]), told(clips), seed=seed, **sampling))
     rebuilt = through_vae(sora.vae, truth[:, :1])[0]
-    kept = np.median(psnr(made[:, 0], truth[:, 0]) - psnr(rebuilt[:, 0], truth[:, 0]))
+    kept = np.mean(psnr(made[:, 0], truth[:, 0]) - psnr(rebuilt[:, 0], truth[:, 0]))
     right = scores(judge(list(made), told(clips)))["facts"]
     return {
         "animate: first frame, dB above the VAE's": (kept, ">= -1", -0.3),
@@ -80,92 +135,114 @@ def animate(sora, count, seed=0, **sampling):
 
 
 def extend(sora, count, direction, seed=0, **sampling):
-    own = sora.config.frames
+    own, ahead = sora.config.frames, direction == "forward"
     clips = scenes_of(sora, count, 2 * own - 1, MOVING)
     truth = np.stack([clip.video for clip in clips])
-    ahead = direction == "forward"
-    given = truth[:, :own] if ahead else truth[:, own - 1 :]
-    made = frames_of(sora.extend(list(given), told(clips), own - 1, direction, seed=seed, **sampling))
     part = slice(0, own) if ahead else slice(own - 1, None)
+    given = truth[:, part]
+    made = frames_of(sora.extend(list(given), told(clips), own - 1, direction, seed=seed, **sampling))
     rebuilt = through_vae(sora.vae, truth)[0]
-    kept = np.median(psnr(made[:, part], given) - psnr(rebuilt[:, part], given))
+    kept = np.mean(psnr(made[:, part], given) - psnr(rebuilt[:, part], given))
+    perfect = rebuilt.copy()
+    perfect[:, part] = given
     seam = own - 1 if ahead else own - 2  # the step that leads out of what is given, or into it
-    places = [paths(videos, clips)[:, seam : seam + 2] for videos in (made, rebuilt, truth)]
+    places = [paths(videos, clips)[:, seam : seam + 2] for videos in (made, perfect, truth)]
     step, floor, true = (np.diff(place, axis=1)[:, 0] for place in places)
     off, least = (np.median(unseen_is_far(np.hypot(*(found - true).T))) for found in (step, floor))
     right = scores(judge(list(made), told(clips)))["facts"]
-    found = {
+    return {
         f"extend {direction}: known part, dB above the VAE's": (kept, ">= -1", -0.3),
         f"extend {direction}: facts right over the whole": (right, ">= 0.88", 0.96),
         f"extend {direction}: velocity at the seam, error in floors": (off / least, "<= 2", 1.2),
     }
-    if not ahead:
-        several = [
-            frames_of(sora.extend(list(given), told(clips), own - 1, direction, seed=other, **sampling))
-            for other in (seed + 10_000, seed + 20_000)
-        ]
-        apart = [psnr(made[:, 0], other[:, 0]) < 40 for other in several]
-        differ = float(np.all(apart, axis=0).mean())
-        found["extend backward: three beginnings differ"] = (differ, ">= 0.5", 0.9)
-    return found
+
+
+def beginnings(sora, count, seed=0, **sampling):
+    """Of one ending, where the past is open: where an agent came from."""
+    own = sora.config.frames
+    clips = scenes_of(sora, count, own, bodies=(), family="play")
+    given = [clip.video for clip in clips]
+    made = [
+        frames_of(sora.extend(given, told(clips), own - 1, "backward", seed=other, **sampling))
+        for other in (seed, seed + 10_000, seed + 20_000)
+    ]
+    differ, agree = part_ways(np.stack([paths(videos, clips) for videos in made]), own - 1)
+    same = [all(np.array_equal(videos[i, own - 1 :], given[i]) for videos in made) for i in range(count)]
+    return {
+        "extend backward: three beginnings of one ending differ": (float(differ.mean()), ">= 0.88", 0.96),
+        "extend backward: and all lead into it": (float((agree & same).mean()), ">= 0.88", 0.96),
+    }
 
 
 def connect(sora, count, seed=0, **sampling):
-    own = sora.config.frames
-    clips = scenes_of(sora, count, 3 * own - 2, MOVING)
+    half = 1 + sora.config.frames // 2  # frames of each end
+    gap = 2 * (half - 1)
+    clips = scenes_of(sora, count, 4 * half + 1, MOVING, least=FAR)
     truth = np.stack([clip.video for clip in clips])
-    a, b = truth[:, :own], truth[:, 2 * own - 2 :]
-    made = frames_of(sora.connect(list(a), list(b), told(clips), own - 2, seed=seed, **sampling))
-    step = unseen_is_far(steps(paths(made, clips)))
-    smooth = step.max(1) <= np.maximum(1.5 * np.median(step, axis=1), 2 / min(made.shape[2:4]))
-    same = [not found for found in on_all_cores(apparitions, list(made))]
-    return {"connect: ends kept, no jump, count right": (float((smooth & same).mean()), ">= 0.85", 0.95)}
+    a, b = truth[:, :half], truth[:, half + gap : 2 * half + gap]
+    made = frames_of(sora.connect(list(a), list(b), told(clips), gap, seed=seed, **sampling))
+    between = through_vae(sora.vae, truth)[0][:, half : half + gap]
+
+    def share(videos):
+        smooth = largest_step(paths(videos, clips)) <= 1.5
+        kept = psnr(videos[:, :half], a) + psnr(videos[:, half + gap :], b) == 160
+        same = [not found for found in on_all_cores(apparitions, list(videos))]
+        counted = [report.attributes["count"] for report in judge(list(videos), told(clips))]
+        return float((smooth & kept & same & counted).mean())
+
+    return {
+        "connect: ends kept, no jump, count right": (share(made), ">= 0.85", 0.95),
+        "connect: the same of the truth through the VAE": (
+            share(np.concatenate([a, between, b], axis=1)),
+            ">= 0.85",
+            0.95,
+        ),
+    }
 
 
 def loop(sora, count, seed=0, **sampling):
-    clips = scenes_of(sora, count, sora.config.frames, MOVING)
+    own = sora.config.frames
+    clips = scenes_of(sora, count, own, MOVING)
     made = frames_of(sora.loop(told(clips), [clip.video for clip in clips], seed=seed, **sampling))
-    around = steps(paths(np.concatenate([made, made[:, :1]], axis=1), clips))
-    seams = unseen_is_far(around[:, [sora.config.frames - 1, -1]]).max(1)
-    ratio = np.median(seams / np.nanmedian(around, axis=1))
+    around = unseen_is_far(steps(paths(np.concatenate([made, made[:, :1]], axis=1), clips)))
+    seams = around[:, [own - 1, -1]].max(1)  # out of what was there, and from the last frame to the first
+    ratio = np.median(seams / np.median(around, axis=1))
     return {"loop: step at the seam, in median steps": (float(ratio), "<= 1.3", 1.0)}
 
 
 def edit(sora, count, seed=0, **sampling):
     clips = scenes_of(sora, count, sora.config.frames)
-    colors = [clip.scene.bodies[0].color for clip in clips]
-    others = ["blue" if color != "blue" else "red" for color in colors]
-    prompts = [clip.caption.replace(c, o) for clip, c, o in zip(clips, colors, others, strict=True)]
+    scenes, prompts = zip(*map(recolored, clips), strict=True)
+    others = [scene.bodies[0].color for scene in scenes]
     truth = [clip.video for clip in clips]
-    made = frames_of(sora.edit(truth, prompts, seed=seed, **sampling))
+    made = frames_of(sora.edit(truth, list(prompts), seed=seed, **sampling))
     reports = judge(list(made), prompts)
     changed = np.array([report.attributes["color"] and report.attributes["count"] for report in reports])
     apart = ("color", "count", "steady")
     rest = [all(v for k, v in report.attributes.items() if k not in apart) for report in reports]
     places = np.stack(on_all_cores(path, list(made), others)), paths(truth, clips)
-    off = np.median(unseen_is_far(np.hypot(*np.moveaxis(places[0] - places[1], -1, 0))), axis=1)
+    off = unseen_is_far(np.hypot(*np.moveaxis(places[0] - places[1], -1, 0))).max(1)
     return {
         "edit: colour changed as asked": (float(changed.mean()), ">= 0.85", 0.95),
-        "edit: path kept within a pixel of 32": (float((off <= 1 / 32).mean()), ">= 0.9", 0.95),
+        "edit: path kept within a pixel of 32": (float((off <= PIXEL).mean()), ">= 0.9", 0.95),
         "edit: all else kept": (float(np.mean(rest)), ">= 0.9", 0.95),
     }
 
 
 def upscale(sora, count, seed=0, **sampling):
-    small, large = sora.config.size, tuple(2 * side for side in sora.config.size)
-    frames = sora.config.frames
-    drafts, truth = (scenes_of(sora, count, frames, bodies=(1, 2), size=size) for size in (small, large))
-    given, real = (np.stack([clip.video for clip in clips]) for clips in (drafts, truth))
+    drafts = scenes_of(sora, count, sora.config.frames, bodies=(1, 2))
+    scenes = [clip.scene for clip in drafts]
+    large = tuple(2 * side for side in sora.config.size)
+    given, real = np.stack([clip.video for clip in drafts]), FAMILIES[scenes[0].family].render(scenes, large)
     made = frames_of(sora.upscale(list(given), 2, told(drafts), seed=seed, **sampling))
-    plain = resized(to_pixels(given), 2)
-    back = resized(to_pixels(made), 0.5)
+    plain, back = resized(to_pixels(given), 2), resized(to_pixels(made), 0.5)
     kept = np.mean(on_all_cores(overlap, list(back), list(given)))
     right = scores(judge(list(made), told(drafts)))["facts"]
-    sharper = np.mean(psnr(made, real) > psnr(plain, real))
+    sharper = np.median(edge_error(made, real) / edge_error(plain, real))
     return {
         "upscale x2: overlap with the draft": (float(kept), ">= 0.85", 0.95),
         "upscale x2: facts right": (right, ">= 0.9", 0.97),
-        "upscale x2: nearer to the truth than bicubic": (float(sharper), ">= 0.5", 1.0),
+        "upscale x2: edge error, in those of bicubic": (float(sharper), "<= 1", 0.8),
     }
 
 
@@ -190,13 +267,30 @@ def minute(sora, count, seed=0, **sampling):
     return found
 
 
+def memory(sora, count, seed=0, **sampling):
+    """What one process needs at most for a minute, in those needed for two seconds, each to a file."""
+    script = "from mini_sora.__main__ import main; import sys; main(sys.argv[1:]); print(); "
+    script += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"  # the peak, kB
+    with tempfile.TemporaryDirectory() as place:
+        sora.save_pretrained(Path(place) / "model")
+        asked = ["generate", "a red circle stays still", "--weights", f"{place}/model", "--steps", "1"]
+        peaks = []
+        for seconds in ("2", "60"):
+            words = [*asked, "--seconds", seconds, "-o", f"{place}/{seconds}.gif"]
+            done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=True)
+            peaks.append(int(done.stdout.split()[-1]))
+    return {"a minute: memory, in those of two seconds": (peaks[1] / peaks[0], "<= 1.2", 1.0)}
+
+
 TASKS = {
     "animate": animate,
     "extend forward": partial(extend, direction="forward"),
     "extend backward": partial(extend, direction="backward"),
+    "extend backward, three times": beginnings,
     "connect": connect,
     "loop": loop,
     "edit": edit,
     "upscale": upscale,
     "a minute": minute,
+    "a minute, memory": memory,
 }

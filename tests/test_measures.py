@@ -1,16 +1,18 @@
 """The figures of the tasks: the world itself is perfect in each, and what is spoilt shows in its own."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
-from data_gen import FAMILIES
+from data_gen import FAMILIES, parse
 from mini_sora import MiniSora, Video, measures
 from mini_sora.measures import TASKS
 from mini_sora.report import fine
 
-COUNT = 6
+COUNT = 3
+APART = ("extend backward, three times", "a minute, memory")  # have tests of their own
 
 
 class Truth:
@@ -18,7 +20,8 @@ class Truth:
 
     def __init__(self, monkeypatch):
         quick = MiniSora.from_pretrained("quick")
-        self.config, self.vae, self.asked = quick.config, quick.vae, []
+        self.config = dataclasses.replace(quick.config, families=("shapes", "play"))
+        self.vae, self.asked = quick.vae, []
         self.spoil = lambda video, scene: video
         scenes_of = measures.scenes_of
         monkeypatch.setattr(measures, "scenes_of", lambda *a, **k: self.note(scenes_of(*a, **k)))
@@ -35,12 +38,12 @@ class Truth:
 
     def extend(self, videos, prompts, frames, direction, seed=0, **_):
         clips = self.answer(self.asked[-1])
-        if seed:  # another beginning
-            clips = [Video(np.concatenate([clip.frames[:1] * 0, clip.frames[1:]])) for clip in clips]
-        return clips
+        if len(clips[0].frames) > len(videos[0]):
+            return clips
+        return [Video(np.concatenate([arrival(v.frames, seed // 10_000), v.frames])) for v in clips]
 
     def connect(self, a, b, prompts, frames, **_):
-        return self.answer(self.asked[-1])
+        return [Video(v.frames[: len(a[0]) + frames + len(b[0])]) for v in self.answer(self.asked[-1])]
 
     def loop(self, prompts, videos, **_):
         """There and back again, which has no seam; only the way back is spoilt."""
@@ -48,25 +51,30 @@ class Truth:
         return [Video(np.concatenate([clip.video, v.frames[-2:0:-1]])) for clip, v in made]
 
     def edit(self, videos, prompts, **_):
-        words = zip(self.asked[-1], prompts, strict=True)
-        return [Video(self.spoil(recolored(clip, prompt), clip)) for clip, prompt in words]
+        return [Video(self.spoil(drawn(measures.recolored(clip)[0]), clip)) for clip in self.asked[-1]]
 
     def upscale(self, videos, factor, prompts, **_):
-        return self.answer(self.asked[-1])
+        return [Video(self.spoil(drawn(clip.scene, factor), clip)) for clip in self.asked[-1]]
 
     def generate(self, prompts, seconds, **_):
-        """Round and round for a minute: only stills go on from where they end."""
-        made = self.answer(self.asked[-1])
-        return [Video(np.concatenate([v.frames[:16]] * 31)[:481]) for v in made]
+        """A minute of what goes on and on."""
+        return [Video(self.spoil(drawn(lasting(clip.scene)), clip)) for clip in self.asked[-1]]
 
 
-def recolored(clip, prompt):
-    """The clip with its body in the colour that the prompt has."""
-    body = clip.scene.bodies[0]
-    color = "blue" if body.color != "blue" else "red"
-    assert color in prompt
-    scene = dataclasses.replace(clip.scene, bodies=(dataclasses.replace(body, color=color),))
-    return FAMILIES[scene.family].render([scene], clip.video.shape[1:3])[0]
+def arrival(video, way):
+    """16 frames that lead to a clip's first: it was there, or it came as it goes, sooner or later."""
+    paths = np.zeros(16, int), np.arange(16, 0, -1), np.minimum(np.arange(16, 0, -1), 8)
+    return video[paths[way]]
+
+
+def drawn(scene, factor=1):
+    return FAMILIES[scene.family].render([scene], (32 * factor, 32 * factor))[0]
+
+
+def lasting(scene, times=30):
+    """A scene that goes on so many times as long, at its own pace."""
+    bodies = tuple(dataclasses.replace(body, extent=times * body.extent) for body in scene.bodies)
+    return dataclasses.replace(scene, bodies=bodies, frames=1 + times * (scene.frames - 1))
 
 
 @pytest.fixture
@@ -74,12 +82,14 @@ def truth(monkeypatch):
     return Truth(monkeypatch)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in APART])
 def test_the_world_itself_is_fine(truth, name):
     for what, (value, asked, aim) in TASKS[name](truth, COUNT).items():
+        if "through the VAE" in what:  # of quick, which never saw these clips
+            continue
         assert fine(value, asked), f"{what}: {value}"
         sign = asked.split()[0]
-        assert fine(value, f"{sign} {aim * (0.99 if sign == '>=' else 1.01)}"), (
+        assert fine(value, f"{sign} {aim * (0.97 if sign == '>=' else 1.03)}"), (
             f"{what}: {value} misses the aim"
         )
 
@@ -117,14 +127,16 @@ def blurred(video, scene):
         ("extend backward", backwards, "facts right"),
         ("extend backward", emptied, "velocity"),
         ("extend backward", moved, "known part"),
+        ("extend backward, three times", lambda v, s: v[::2].repeat(2, axis=0)[: len(v)], "lead into"),
         ("connect", emptied, "no jump"),
+        ("connect", moved, "no jump"),
         ("loop", moved, "seam"),
         ("edit", moved, "path"),
         ("edit", backwards, "all else"),
         ("edit", lambda v, s: s.video, "colour"),
         ("upscale", moved, "overlap"),
         ("upscale", backwards, "facts right"),
-        ("upscale", blurred, "nearer"),
+        ("upscale", blurred, "edge error"),
         ("a minute", lambda v, s: v * 0, "facts right at 2 "),
     ],
 )
@@ -139,3 +151,73 @@ def test_a_body_that_comes_and_goes_in_a_minute_shows(truth):
     truth.spoil = emptied
     value, asked, _ = TASKS["a minute"](truth, COUNT)["a minute: from nowhere, or vanished"]
     assert not fine(value, asked)
+
+
+def test_beginnings_are_as_far_apart_as_they_are(truth):
+    differ, lead = (value for value, _, _ in TASKS["extend backward, three times"](truth, COUNT).values())
+    came = [clip.truth["bodies"][0]["position"][[0, 16, 8]] for clip in truth.asked[-1]]
+    apart = [min(np.hypot(*(p[i] - p[j])) for i, j in ((0, 1), (0, 2), (1, 2))) > 1 / 32 for p in came]
+    assert lead == 1 and differ == pytest.approx(np.mean(apart))
+
+
+def test_the_memory_of_a_minute(smoke):
+    ((value, asked, _),) = TASKS["a minute, memory"](smoke, 1).values()
+    assert value > 0.9 and fine(value, asked)
+
+
+def line(speeds):
+    """The path of a body that goes right, a step a frame: (1, T, 2)."""
+    x = np.cumsum([0.1, *speeds])
+    return np.stack([x, np.full(len(x), 0.5)], -1)[None]
+
+
+def test_a_jump_is_measured_in_steps():
+    assert measures.largest_step(line([0.01] * 8)) == pytest.approx(1)
+    assert measures.largest_step(line([0.01] * 4 + [0.03] + [0.01] * 4)) == pytest.approx(3)
+    hidden = line([0.01] * 8)
+    hidden[0, 4] = np.nan
+    assert measures.largest_step(hidden) > 100
+    assert measures.largest_step(line([0.0] * 4)) == 0, "what rests does not jump"
+
+
+def test_beginnings_part_and_endings_meet():
+    """Three videos of six frames, the last three of which are given."""
+    one, two, three = (line([step, step, 0.05, 0.05, 0.05]) for step in (0.0, 0.05, 0.1))
+    three = [path + (0.4 - path[0, -1, 0], 0) * np.ones(2) for path in (one, two, three)]
+    assert measures.part_ways(np.stack(three), 3) == (True, True)
+    assert measures.part_ways(np.stack([three[0], three[0], three[2]]), 3) == (False, True)
+    three[1] = three[1] + [[(-0.2, 0)] * 3 + [(0, 0)] * 3]  # it jumps where the ending begins
+    assert measures.part_ways(np.stack(three), 3) == (True, False)
+
+
+def test_edges_are_compared_where_the_truth_has_them():
+    truth = np.zeros((1, 2, 16, 16, 3), np.uint8)
+    truth[..., 8:, :] = 200
+    soft = truth.copy()
+    soft[..., 7, :], soft[..., 8, :] = 50, 150
+    aside = np.roll(truth, 2, axis=3)
+    errors = [measures.edge_error(video, truth)[0] for video in (truth, soft, aside)]
+    assert errors[0] == 0 and errors[2] == pytest.approx(100)
+    assert errors[1] == pytest.approx((100 - 75) * 1.0)  # slopes of 75 where they are 100, at both columns
+
+
+def test_psnr_and_overlap_are_what_they_are_by_hand():
+    a = np.full((2, 3, 32, 32, 3), 100, np.uint8)
+    assert measures.psnr(a, a + np.uint8(1)) == pytest.approx([48.1308] * 2, abs=1e-3)
+    assert measures.psnr(a, a).tolist() == [80, 80]
+    a[:] = 20
+    b = a.copy()
+    red = (230, 40, 40)
+    a[:, :, 8:24, 4:20], b[:, :, 8:24, 12:28] = red, red
+    assert measures.overlap(a[0], a[0]) == 1 and measures.overlap(a[0], b[0]) == pytest.approx(1 / 3)
+    assert measures.path(a[0], "red")[0] == pytest.approx((12 / 32, 16 / 32), abs=0.003)
+    assert np.isnan(measures.path(a[0], "blue")).all()
+
+
+def test_only_the_colour_is_changed():
+    for clip in measures.scenes_of(Truth(pytest.MonkeyPatch()), 8, 5, bodies=(1, 2)):
+        scene, caption = measures.recolored(clip)
+        (old, *rest), (new, *same) = clip.scene.bodies, scene.bodies
+        assert dataclasses.replace(new, color=old.color) == old and same == rest and new.color != old.color
+        assert new.color in caption and old.color not in re.findall(r"\w+", caption)
+        parse(caption)
