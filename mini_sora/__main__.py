@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,19 @@ def _paths(values, where=""):
     return found
 
 
+@contextmanager
+def _bar():
+    """A progress bar, for what is done in named parts: called with (done, all, name of the next)."""
+    with tqdm(delay=1, leave=False) as bar:
+
+        def progress(done, all, name):
+            bar.total = all
+            bar.set_description(name)
+            bar.update(done - bar.n)
+
+        yield progress
+
+
 def run_evaluate(args):
     require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
     if args.output:
@@ -131,12 +145,7 @@ def run_evaluate(args):
         require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
         check_writable((folder if folder.exists() else folder.parent) / "report.json", force=True)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    with tqdm(unit="row", delay=1, leave=False) as bar:
-
-        def progress(name):
-            bar.set_description(name)
-            bar.update()
-
+    with _bar() as progress:
         report, examples = evaluate(sora, args.count, args.rows, progress=progress, **sampling_of(args))
     print(table(report))
     if args.output:
@@ -151,13 +160,7 @@ def run_gallery(args):
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
     kept = [place / "report.json" for place in (WEIGHTS / args.weights, Path(args.weights) / "report")]
     report = next((json.loads(file.read_text()) for file in kept if file.is_file()), None)
-    with tqdm(delay=1, leave=False, unit="section") as bar:
-
-        def progress(done, all, title):
-            bar.total = all
-            bar.set_description(title)
-            bar.update(done - bar.n)
-
+    with _bar() as progress:
         page = gallery(sora, str(args.weights), report, progress)
     checkpoint.write_file(path, page.encode())
     print(f"{path}: {len(page) / 1e6:.1f} MB; open it in a browser")

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from . import checkpoint
 from .config import UserError, require
 from .evaluate import judge, sheet, verdict
+from .measures import judgement
 from .media import FITS, read_video
 from .pipeline import warn_unknown
 from .tasks import MiniSora
@@ -65,7 +66,7 @@ def _add(sub, *flags, several=False):
         "frames": (whole, "1 + 4n frames, at 8 a second (as trained); 1 is an image"),
         "seconds": (number, "instead of --frames; 60 is a minute"),
         "more": (whole, "frames to add, a multiple of 4 (16)"),
-        "between": (whole, "frames between, 3 + 4n (15)"),
+        "between": (whole, "frames between, a multiple of 4 (16)"),
         "size": (parse_size, "height x width in pixels, multiples of 8 (as trained, or near the file's)"),
         "strength": (number, "from 0, stay as it is, to 1, make it all anew"),
         "factor": (number, "how much larger, both ways (2)"),
@@ -132,7 +133,8 @@ class _bar:
     """A progress bar with the time left, for what takes longer than a second."""
 
     def __enter__(self):
-        self.bar = tqdm(desc="denoising", delay=1, leave=False)
+        left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
+        self.bar = tqdm(desc="denoising", delay=1, leave=False, bar_format=left)
         return self
 
     def __call__(self, done, all):
@@ -157,8 +159,7 @@ def _film(args, prompt, make):
 
         content = encode(frames(), path.suffix.lower())
     checkpoint.write_file(path, content)
-    report = judge([np.concatenate(made)], [prompt])[0]
-    print(f"{path}: {prompt}  [{verdict(report)}]")
+    print(f"{path}: {prompt}  [{judgement(np.concatenate(made), prompt, sora.config.frames)[0]}]")
     print(f"{time.perf_counter() - began:.2f} s a clip")
 
 

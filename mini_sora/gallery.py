@@ -13,6 +13,7 @@ from PIL import Image
 
 from .data import to_pixels
 from .evaluate import judge, verdict
+from .measures import judgement, largest_step, paths, recolored
 from .rows import Row, film
 from .tasks import resized
 from .video import FPS
@@ -43,13 +44,14 @@ def clip(frames, alt, label="", **more):
     return {**shape, "alt": alt, "label": label, "sheets": [picture(frames)], **more}
 
 
-def card(prompt, *clips, judged=None, actions=(), wide=False):
-    """Clips under their prompt. judged: the frames that the verdict is about."""
+def card(prompt, *clips, judged=None, actions=(), wide=False, **more):
+    """Clips under their prompt. judged: the frames that the verdict is about; more: verdict and right,
+    where another is to be told."""
     found = {"prompt": prompt, "clips": list(clips), "wide": wide}
     if judged is not None:
         report = judge([judged], [prompt], [actions])[0]
         found |= {"verdict": verdict(report), "right": bool(report and report.ok)} if report else {}
-    return found
+    return found | more
 
 
 class Gallery:
@@ -159,27 +161,40 @@ class Gallery:
         for i in range(3):
             video = self.sora.extend(end, prompt, middle, "backward", seed=i).frames
             before.append(clip(video, f"beginning {i + 1}: {prompt}", f"beginning {i + 1}"))
-        return [*cards, card(prompt, ends, *before, wide=True)]
+        return [*cards, card(prompt, ends, *before, judged=video, wide=True)]
 
     def connect(self):
         cards, frames = [], self.sora.config.frames
         scene, other = self.clips(count=2, bodies=(1,), frames=2 * frames - 1)[1]
         a, b = scene.video[:frames], scene.video[-frames:]
-        video = self.sora.connect(a, b, scene.caption, 15).frames
+        video = self.sora.connect(a, b, scene.caption).frames
         parts = [clip(part, f"{name}: {scene.caption}", name) for name, part in (("a", a), ("b", b))]
         cards.append(
-            card(scene.caption, *parts, clip(video, f"both as one: {scene.caption}", "a, then to b"))
+            card(
+                scene.caption,
+                *parts,
+                clip(video, f"both as one: {scene.caption}", "a, then to b"),
+                **self.smoothness(scene, video, 1.5),
+            )
         )
         video = self.sora.loop(other.caption, other.video[:frames]).frames
         shown = clip(video, f"a clip without an end: {other.caption}", "a loop", loops=True)
-        return [*cards, card(other.caption, shown)]
+        return [*cards, card(other.caption, shown, **self.smoothness(other, np.r_[video, video[:1]], 1.5))]
+
+    def smoothness(self, scene, video, most):
+        """A verdict on whether anything jumps."""
+        step = float(largest_step(paths([video], [scene]))[0])
+        said = (
+            f"the largest step is {step:.1f} times the median"
+            if step < 100
+            else "the body is not always seen"
+        )
+        return {"verdict": f"{said}; no jump is up to {most}", "right": step <= most}
 
     def edit(self):
         cards = []
         for i, scene in enumerate(self.clips(count=3, bodies=(1,))[1]):
-            body = scene.scene.bodies[0]
-            color = "blue" if body.color != "blue" else "red"
-            prompt = scene.caption.replace(body.color, color)
+            prompt = recolored(scene)[1]
             video = self.sora.edit(scene.video, prompt, seed=i).frames
             before = clip(scene.video, f"before: {scene.caption}", "before")
             cards.append(card(prompt, before, clip(video, f"after: {prompt}", "after"), judged=video))
@@ -207,9 +222,9 @@ class Gallery:
     def minute(self):
         prompt = self.clips(bodies=(1,))[1][0].caption
         video = self.sora.generate(prompt, seconds=60).frames
-        return [
-            card(prompt, clip(video, f"a minute: {prompt}", f"{len(video) / FPS:.0f} seconds", large=True))
-        ]
+        said, right = judgement(video, prompt, self.sora.config.frames)
+        shown = clip(video, f"a minute: {prompt}", f"{len(video) / FPS:.0f} seconds", large=True)
+        return [card(prompt, shown, verdict=said, right=right)]
 
 
 def gallery(sora, name, report=None, progress=None):
@@ -221,12 +236,16 @@ def gallery(sora, name, report=None, progress=None):
         if progress:
             progress(i, len(sections), title)
         found.append({"title": title, "words": words, "cards": make()})
-    rows = []
-    for row, figures in (report or {"rows": {}})["rows"].items():
+    report = report or {"rows": {}}
+    rows, tasks = (
+        [],
+        [[name, f"{value:.2f}", asked, f"{aim:g}"] for name, value, asked, aim in report.get("tasks", ())],
+    )
+    for row, figures in report["rows"].items():
         counted, (low, high) = figures["counted"], figures["interval"]
         right, ceiling = figures["model"][counted], figures["ceiling"][counted]
         rows.append(
             [row, str(figures["clips"]), f"{right:.1%}", f"{low:.1%} to {high:.1%}", f"{ceiling:.1%}"]
         )
-    page = json.dumps({"name": name, "sections": found, "rows": rows})
+    page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

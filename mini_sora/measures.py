@@ -19,9 +19,10 @@ from data_gen import FAMILIES, apparitions, describe, observe
 
 from .config import require
 from .data import on_all_cores, to_pixels
-from .evaluate import judge, scores, through_vae
+from .evaluate import judge, scores, through_vae, verdict
 from .rows import Row
 from .tasks import resized
+from .video import FPS
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
@@ -280,6 +281,17 @@ def memory(sora, count, seed=0, **sampling):
             done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=True)
             peaks.append(int(done.stdout.split()[-1]))
     return {"a minute: memory, in those of two seconds": (peaks[1] / peaks[0], "<= 1.2", 1.0)}
+
+
+def judgement(video, prompt, own):
+    """(a verdict in words, whether it is a good one or None). A video of twice the model's own length or
+    more is judged piece by piece, as it was made: each so long must be as the prompt says."""
+    if len(video) < 2 * own:
+        (report,) = judge([video], [prompt])
+        return verdict(report), report and report.ok
+    pieces = [video[i : i + own] for i in range(0, len(video) - own + 1, own - 1)]
+    right = sum(bool(report and report.ok) for report in judge(pieces, [prompt] * len(pieces)))
+    return f"as asked in {right} of {len(pieces)} pieces of {own / FPS:.0f} seconds", right == len(pieces)
 
 
 TASKS = {

@@ -50,7 +50,7 @@ def measure(sora, row, count, seed=0, **sampling):
 def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     """Ask a model for every row of its report and every task, or those with a text in their names.
 
-    count: clips a row; progress: called with the name of each row before it. Returns (report,
+    count: clips a row; progress: called with (done, all, name) before each. Returns (report,
     examples): report = {"rows": {name: figures}, "figures": [(name, value, asked, aim)], "tasks": the
     same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
     """
@@ -59,18 +59,18 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     tasks = {name: task for name, task in TASKS.items() if able and only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
     results, examples, figures = {}, {}, []
-    for row in rows:
+    for i, row in enumerate(rows):
         if progress:
-            progress(row.name)
+            progress(i, len(rows) + len(tasks), row.name)
         results[row.name], examples[row.name] = measure(sora, row, count, seed, **sampling)
         least, aim = row.least, row.aim
         if row.beside in results:
             least = results[row.beside]["model"]["all"] - 0.05
             aim = least + 0.03
         results[row.name] |= {"least": least, "aim": aim}
-    for name, task in tasks.items():
+    for i, (name, task) in enumerate(tasks.items(), len(rows)):
         if progress:
-            progress(name)
+            progress(i, len(rows) + len(tasks), name)
         found = task(sora, count, seed=seed, **sampling)
         figures += [[what, *figure] for what, figure in found.items()]
     report = {

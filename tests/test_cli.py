@@ -1,17 +1,21 @@
 """The command line: what it makes, and one sentence with exit code 2 for every mistake."""
 
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from data_gen import make_clip
 from data_gen.__main__ import main as data_gen
-from mini_sora import Video
-from mini_sora.__main__ import main
+from mini_sora import MiniSora, Video, commands
+from mini_sora.__main__ import build_parser, main
 from mini_sora.checkpoint import steps_of
 from mini_sora.config import UserError
 from mini_sora.media import read_video
@@ -81,9 +85,9 @@ def picture(tmp_path_factory):
         (("animate", "PICTURE", PROMPT, "--fit", "pad", "--size", "32x32"), (17, 32, 32)),
         (("extend", "VIDEO", PROMPT), (33, 32, 40)),
         (("extend", "VIDEO", PROMPT, "--direction", "backward", "--more", "8"), (25, 32, 40)),
-        (("connect", "VIDEO", "PICTURE", PROMPT, "--between", "7"), (25, 32, 40)),
-        (("loop", PROMPT, "--between", "7"), (24, 32, 32)),
-        (("loop", PROMPT, "--video", "VIDEO"), (32, 32, 40)),
+        (("connect", "PICTURE", "VIDEO", PROMPT, "--between", "8", "--size", "32x40"), (26, 32, 40)),
+        (("loop", PROMPT, "--between", "8"), (25, 32, 32)),
+        (("loop", PROMPT, "--video", "VIDEO"), (33, 32, 40)),
         (("edit", "VIDEO", PROMPT, "--strength", "0.5"), (17, 32, 40)),
         (("upscale", "VIDEO", PROMPT, "--factor", "2"), (17, 64, 80)),
     ],
@@ -140,8 +144,10 @@ MISTAKES = [
     (("animate", "PICTURE", PROMPT, *GENERATE[2:], "--fit", "squeeze"), "crop, pad"),
     (("animate", "PICTURE", PROMPT, *GENERATE[2:], "--frames", "16"), "try 17"),
     (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--direction", "up"), "forward, backward"),
-    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--direction", "backward"), "single picture"),
-    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--more", "3"), "4 frames"),
+    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--direction", "backward"), "4 frames or more"),
+    (("extend", "PICTURE", PROMPT, *GENERATE[2:], "--more", "3"), "3 frames cannot be added"),
+    (("connect", "PICTURE", "PICTURE", PROMPT, *GENERATE[2:]), "4 frames or more"),
+    (("connect", "PICTURE", "PICTURE", PROMPT, *GENERATE[2:], "--between", "7"), "7 frames cannot be added"),
     (("connect", "PICTURE", "RUN", PROMPT, *GENERATE[2:]), "ends in"),
     (("edit", "PICTURE", PROMPT, *GENERATE[2:], "--strength", "2"), "strength"),
     (("upscale", "PICTURE", PROMPT, *GENERATE[2:], "--factor", "-1"), "factor"),
@@ -163,6 +169,46 @@ def test_mistakes_are_one_sentence(argv, word, smoke_run, picture, tmp_path, cap
         argv = [a.replace(name, str(path)) for a in argv]
     assert word in fails(capsys, *argv)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", build_parser()[1])
+def test_help_has_an_example_that_is_understood(name):
+    parser, made = build_parser()
+    example = made[name].format_help().split("example: python -m mini_sora ")[1]
+    words = shlex.split(example)
+    assert words[0] == name and parser.parse_args(words).command == name
+
+
+def test_links_are_replaced_and_not_followed(smoke_run, tmp_path, capsys):
+    """What a name points to outside of the directory stays as it is, and what is not there is not made."""
+    mine, folder = tmp_path / "mine.gif", tmp_path / "many"
+    mine.write_bytes(b"mine")
+    folder.mkdir()
+    (folder / "00.gif").symlink_to(mine)
+    (tmp_path / "link.gif").symlink_to(tmp_path / "nowhere.gif")
+    flags = ["--weights", str(smoke_run), "--steps", "1", "--frames", "5", "--force"]
+    assert main(["generate", PROMPT, PROMPT, "-o", str(folder), *flags]) == 0
+    assert main(["generate", PROMPT, "-o", str(tmp_path / "link.gif"), *flags]) == 0
+    assert mine.read_bytes() == b"mine" and not (folder / "00.gif").is_symlink()
+    assert not (tmp_path / "nowhere.gif").exists() and (tmp_path / "link.gif").stat().st_size > 100
+
+
+def test_ctrl_c_leaves_nothing(smoke_run, tmp_path, capsys, monkeypatch):
+    def stream(sora, *_, **__):
+        yield np.zeros((1, 17, 32, 32, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MiniSora, "stream", stream)
+    assert main(["generate", PROMPT, "-o", str(tmp_path / "v.gif"), "--weights", str(smoke_run)]) == 130
+    assert "stopped" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_a_bar_tells_the_time_that_is_left(smoke_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(commands, "tqdm", lambda **o: tqdm(**{**o, "delay": 0, "mininterval": 0}))
+    argv = ["generate", PROMPT, "--seconds", "6", "--steps", "2", "-o", str(tmp_path / "v.gif")]
+    assert main([*argv, "--weights", str(smoke_run)]) == 0
+    captured = capsys.readouterr()
+    assert re.search(r"denoising +\d+% .* left", captured.err) and "of 3 pieces of 2 seconds" in captured.out
 
 
 def test_debug_shows_the_traceback(smoke_run):

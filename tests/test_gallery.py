@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -50,7 +51,10 @@ def test_wrong_names_are_refused(tmp_path, capsys):
 def chromium():
     path = find()
     if not path:
-        pytest.skip("there is no Chromium here, and apt-get could not install one")
+        warnings.warn(
+            "no page was opened: there is no Chromium, and apt-get could not install one", stacklevel=1
+        )
+        pytest.skip("there is no Chromium")
     return path
 
 
@@ -79,6 +83,10 @@ def test_the_page_works_in_a_browser(chromium, page):
         assert still == [browser.run(f"({PIXELS})({i})") for i in range(count)], "they move while stopped"
 
         slider = 'document.querySelector("input[type=range]")'
+        moved = f"{slider}.focus(), {slider}.value"
+        last = browser.run(moved)
+        browser.press("ArrowLeft", "ArrowLeft")
+        assert int(browser.run(moved)) == int(last) - 1, "the slider has no keys"
         beside = f'{slider}.closest("article").querySelector("canvas")'
         browser.run(f'{slider}.value = 0; {slider}.dispatchEvent(new Event("input"))')
         index = browser.run(f'[...document.querySelectorAll("canvas")].indexOf({beside})')

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,8 +74,13 @@ def test_only_some_rows(smoke):
 def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
     rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
-    found = evaluate(untrained, 2, steps=1)[0]["rows"]
-    assert found["32x40"]["least"] == found["square"]["model"]["all"] - 0.05
+    monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0)}})
+    told = []
+    found = evaluate(untrained, 2, steps=1, progress=lambda *a: told.append(a))[0]
+    rows = found["rows"]
+    assert rows["32x40"]["least"] == rows["square"]["model"]["all"] - 0.05
+    assert told == [(0, 3, "square"), (1, 3, "32x40"), (2, 3, "loop")]
+    assert re.search(r"loop: seam +1.500 .* falls short", table(found))
 
 
 def test_first_frames_and_actions_are_given(untrained, monkeypatch):
