@@ -38,7 +38,8 @@ class Cheat(Exception):
 def read(folder):
     """Raise Cheat where a file of a submission imports the reference, or looks into what calls it; SyntaxError
     where it is not Python."""
-    for path in sorted(folder.glob("**/*.py")):
+    paths = [path for path in sorted(folder.glob("**/*.py")) if "site-packages" not in path.parts]
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path.name)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

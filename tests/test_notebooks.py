@@ -35,6 +35,13 @@ def solutions_of(text):
     return {line for line in lines - rest if len(line) > 12}
 
 
+def test_the_links_of_the_guide_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#]+)\)", (handouts.PLACE / "TEACHING.md").read_text())
+    assert len(targets) >= 15
+    for target in targets:
+        assert target.startswith("https://") or (handouts.PLACE / target).exists(), target
+
+
 def test_ten_lessons_and_five_assignments():
     assert [source.stem[:2] for source in LESSONS] == [f"{i:02}" for i in range(10)]
     assert len(list(handouts.ASSIGNMENTS.glob("a*/source.py"))) == 5

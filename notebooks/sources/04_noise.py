@@ -6,7 +6,7 @@
 #
 # **You need** lesson 00, the normal distribution, and derivatives.
 #
-# **Time** three minutes on two laptop cores.
+# **Time** It runs in a minute on two laptop cores.
 #
 # We begin where everything can be drawn: data with two numbers each.
 
