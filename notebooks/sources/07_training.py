@@ -114,7 +114,7 @@ def show(name, sora, losses):
     videos, figures = right(sora)
     strip(videos[0], videos[1], labels=[clip.caption for clip in tests[:2]])
     for what, found in (("as it should be", table[-1][2]), (name, figures)):
-        print(f"{what:26}" + "  ".join(f"{key} {found[key]:4.0%}" for key in names))
+        print(f"{what:30}" + "  ".join(f"{key} {found[key]:4.0%}" for key in names))
 
 
 true_embedding = dit.time_embedding
