@@ -13,18 +13,20 @@ from PIL import Image
 
 from .data import to_pixels
 from .evaluate import judge, verdict
-from .measures import judgement, largest_step, paths, recolored
+from .measures import LASTING, MOVING, judgement, largest_step, paths, recolored, scenes_of
 from .rows import Row, film
 from .tasks import resized
 from .video import FPS
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
 COLUMNS = 16  # frames in a row of a clip's picture
+MANY = 100  # frames of a clip whose picture is not kept exactly
 SEED = 1 << 20  # of the scenes, other ones than the report's
 
 
 def picture(frames):
-    """All frames of a clip in one picture: uint8 (T, H, W, 3) -> a WebP as a data URI."""
+    """All frames of a clip in one picture: uint8 (T, H, W, 3) -> a WebP as a data URI, exact but where
+    there are many frames, so that the page stays small."""
     count, height, width, _ = frames.shape
     columns = min(count, COLUMNS)
     rows = -(-count // columns)
@@ -33,7 +35,7 @@ def picture(frames):
     grid = grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
     buffer = io.BytesIO()
     sheet = Image.fromarray(grid.reshape(rows * height, columns * width, 3))
-    sheet.save(buffer, "webp", lossless=True, method=6)
+    sheet.save(buffer, "webp", lossless=count < MANY, quality=95, method=6)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -67,6 +69,10 @@ class Gallery:
         words = (1, 200) if long else ()
         row = Row("", family or self.family, size=size, frames=frames, bodies=bodies, words=words)
         return row, row.clips(count, first)
+
+    def moving(self, count, frames, motions=MOVING):
+        """Scenes of one body, which moves as asked."""
+        return scenes_of(self.sora, count, frames, motions, first=SEED)
 
     def cards(self, row, scenes):
         """A card for each scene, with the model's clip."""
@@ -150,7 +156,7 @@ class Gallery:
         return cards
 
     def extend(self):
-        _, (scene,) = self.clips(bodies=(1,), frames=2 * self.sora.config.frames - 1)
+        (scene,) = self.moving(1, 2 * self.sora.config.frames - 1)
         prompt, middle = scene.caption, self.sora.config.frames - 1
         start, end = scene.video[: middle + 1], scene.video[middle:]
         video = self.sora.extend(start, prompt, middle).frames
@@ -165,7 +171,7 @@ class Gallery:
 
     def connect(self):
         cards, frames = [], self.sora.config.frames
-        scene, other = self.clips(count=2, bodies=(1,), frames=2 * frames - 1)[1]
+        scene, other = self.moving(2, 2 * frames - 1)
         a, b = scene.video[:frames], scene.video[-frames:]
         video = self.sora.connect(a, b, scene.caption).frames
         parts = [clip(part, f"{name}: {scene.caption}", name) for name, part in (("a", a), ("b", b))]
@@ -174,14 +180,15 @@ class Gallery:
                 scene.caption,
                 *parts,
                 clip(video, f"both as one: {scene.caption}", "a, then to b"),
-                **self.smoothness(scene, video, 1.5),
+                **self.smoothness(scene, video),
+                wide=True,
             )
         )
         video = self.sora.loop(other.caption, other.video[:frames]).frames
         shown = clip(video, f"a clip without an end: {other.caption}", "a loop", loops=True)
-        return [*cards, card(other.caption, shown, **self.smoothness(other, np.r_[video, video[:1]], 1.5))]
+        return [*cards, card(other.caption, shown, **self.smoothness(other, np.r_[video, video[:1]]))]
 
-    def smoothness(self, scene, video, most):
+    def smoothness(self, scene, video, most=1.5):
         """A verdict on whether anything jumps."""
         step = float(largest_step(paths([video], [scene]))[0])
         said = (
@@ -189,7 +196,7 @@ class Gallery:
             if step < 100
             else "the body is not always seen"
         )
-        return {"verdict": f"{said}; no jump is up to {most}", "right": step <= most}
+        return {"verdict": f"{said} ({most} asked)", "right": step <= most}
 
     def edit(self):
         cards = []
@@ -220,7 +227,7 @@ class Gallery:
         return cards
 
     def minute(self):
-        prompt = self.clips(bodies=(1,))[1][0].caption
+        prompt = self.moving(1, self.sora.config.frames, LASTING)[0].caption
         video = self.sora.generate(prompt, seconds=60).frames
         said, right = judgement(video, prompt, self.sora.config.frames)
         shown = clip(video, f"a minute: {prompt}", f"{len(video) / FPS:.0f} seconds", large=True)
@@ -236,16 +243,13 @@ def gallery(sora, name, report=None, progress=None):
         if progress:
             progress(i, len(sections), title)
         found.append({"title": title, "words": words, "cards": make()})
-    report = report or {"rows": {}}
-    rows, tasks = (
-        [],
-        [[name, f"{value:.2f}", asked, f"{aim:g}"] for name, value, asked, aim in report.get("tasks", ())],
-    )
+    report, rows = report or {"rows": {}}, []
     for row, figures in report["rows"].items():
-        counted, (low, high) = figures["counted"], figures["interval"]
+        counted, (low, high) = figures.get("counted", "all"), figures["interval"]
         right, ceiling = figures["model"][counted], figures["ceiling"][counted]
-        rows.append(
-            [row, str(figures["clips"]), f"{right:.1%}", f"{low:.1%} to {high:.1%}", f"{ceiling:.1%}"]
-        )
+        shares = f"{right:.1%}", f"{low:.1%} to {high:.1%}", f"{ceiling:.1%}"
+        rows.append([row, str(figures["clips"]), *shares])
+    told = report.get("tasks", ())
+    tasks = [[name, f"{value:.2f}", asked, f"{aim:g}"] for name, value, asked, aim in told]
     page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

@@ -36,20 +36,20 @@ def psnr(a, b):
     return -10 * np.log10(np.maximum((error**2).mean(axis=tuple(range(1, error.ndim))), 1e-8))
 
 
-def scenes_of(sora, count, frames, motions=(), bodies=(1,), least=0.0, family=""):
-    """So many clips of unseen scenes, whose first body moves as asked, and so far at least. family: if
-    the model knows it; or else shapes."""
+def scenes_of(sora, count, frames, motions=(), bodies=(1,), least=0.0, family="", first=0):
+    """So many clips of unseen scenes, from a seed on, whose first body moves as asked, and so far at
+    least. family: if the model knows it; or else shapes. Raises UserError where there are none."""
     family = next(name for name in (family, "shapes", *sora.config.families) if name in sora.config.families)
     row = Row("", family, size=sora.config.size, frames=frames, bodies=bodies)
-    found, first = [], 0
-    while len(found) < count:
-        for clip in row.clips(64, first):
+    found = []
+    for seed in itertools.count(first, 4096):
+        for clip in row.clips(64, seed):
             body = clip.scene.bodies[0]
             if (not motions or body.motion in motions) and body.extent >= least:
                 found.append(clip)
-        first += 4096
-        require(found or first < 1 << 17, f"{family} has no scenes of {', '.join(motions) or 'this kind'}")
-    return found[:count]
+        if len(found) >= count:
+            return found[:count]
+        require(found or seed < first + 2**17, f"{family} has no scenes of this kind: {', '.join(motions)}")
 
 
 def recolored(clip):

@@ -92,10 +92,9 @@ class Browser:
 
     def press(self, key, code):
         """A key down and up, as a person would."""
-        for kind in ("keyDown", "keyUp"):
-            self.ask(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=code, text=key if kind == "keyDown" else ""
-            )
+        typed = {"text": key} if len(key) == 1 else {"windowsVirtualKeyCode": {"ArrowLeft": 37}[key]}
+        for kind, more in (("keyDown", typed), ("keyUp", {})):
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=code, **more)
 
     def requests(self):
         """The addresses that the page asked for, its own and data apart."""
