@@ -80,10 +80,10 @@ def build_parser():
     sub = command(
         "gallery",
         "make one page that shows everything a model can be asked",
-        "gallery -o page.html --weights quick",
+        "gallery -o page.html --weights simple",
     )
     sub.add_argument("-o", "--output", required=True, help="the page: a name that ends in .html")
-    sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
+    sub.add_argument("--weights", default="simple", help="a shipped preset or a run directory (simple)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
     sub.add_argument("--force", action="store_true", help="replace what is there")
 

@@ -43,7 +43,7 @@ def number(text):
 
 def add_sampling(sub):
     """The flags of every command that asks a model."""
-    sub.add_argument("--weights", default="quick", help="a shipped preset or a run directory (quick)")
+    sub.add_argument("--weights", default="simple", help="a shipped preset or a run directory (simple)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
     sub.add_argument("--seed", type=whole, default=0, help="same seed, same video (0)")
     sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")

@@ -43,7 +43,8 @@ class SamplerConfig:
 @dataclass(frozen=True)
 class ModelConfig:
     """All that must be known to rebuild a model from its weights; the families of the world that it
-    learned (one that stands there twice was shown twice as often); its own size and length."""
+    learned (one that stands there twice was shown twice as often); its own size and length; versatile:
+    whether it was shown other sizes and lengths too, and known frames, so that its report asks for these."""
 
     vae: VAEConfig = VAEConfig()
     text: TextConfig = TextConfig()
@@ -52,6 +53,7 @@ class ModelConfig:
     families: tuple[str, ...] = ("shapes-simple",)
     size: tuple[int, int] = (32, 32)
     frames: int = 17
+    versatile: bool = False
 
     def __post_init__(self):
         require(self.families, "families needs an entry")

@@ -1,4 +1,4 @@
-"""Every setting of a run in one table, and the presets: quick, smoke, tiny, small and base."""
+"""Every setting of a run in one table, and the presets: quick, simple, smoke, tiny, small and base."""
 
 from dataclasses import dataclass, replace
 
@@ -77,10 +77,25 @@ class TrainConfig:
         require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
 
 
+_QUICK = TrainConfig()
 _WORLD = ("shapes", "bounce", "occlusion", "camera", "change", "play")
 _SMOKE_FIT = FitConfig(steps=4, batch=4, warmup=1, save_every=2, preview_every=4)
 PRESETS = {
-    "quick": TrainConfig(),
+    "quick": _QUICK,
+    "simple": replace(
+        _QUICK,
+        start="quick",
+        data=DataConfig(
+            sides=(24, *[32] * 5, 48, 64), frames=(1, 9, *[17] * 5, 25, 33), wide=True, long_prompts=0.1
+        ),
+        model=replace(_QUICK.model, versatile=True),
+        dit=DiTTraining(
+            known=0.4,
+            fit=FitConfig(
+                steps=2000, batch=32, adam_rate=2e-3, muon_rate=0.015, ema=0.995, preview_every=1000
+            ),
+        ),
+    ),
     "smoke": TrainConfig(
         judged=4,
         model=ModelConfig(
@@ -104,6 +119,7 @@ PRESETS = {
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=128, layers=6, heads=4, actions=5),
             families=("shapes", "shapes", *_WORLD),
+            versatile=True,
         ),
         vae=VAETraining(
             families=(*_WORLD, "camera", "change", "play", "shapes"),

@@ -55,8 +55,8 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
     """
     rows = [row for row in rows_of(sora.config) if only in row.name]
-    able = "shapes" in sora.config.families  # all else is learned from known frames, and quick has none
-    tasks = {name: task for name, task in TASKS.items() if able and only in name}
+    asked = TASKS if sora.config.versatile else {}  # which no model can do that was never shown known frames
+    tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
     results, examples, figures = {}, {}, []
     for i, row in enumerate(rows):

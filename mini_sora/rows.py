@@ -73,21 +73,22 @@ def rows_of(config):
         rows.append(Row("heldout", "shapes-simple", "heldout", least=0.8, aim=0.95, **whole))
     if "play" in config.families:
         rows.append(Row("play, with its actions", "play", **whole))
-    if "shapes" in config.families:
+    if config.versatile:
+        base = "shapes" if "shapes" in config.families else config.families[0]
         rows += [
-            Row("images", "shapes", size=config.size, frames=1, least=0.95, aim=0.99),
-            Row("first frame known", "shapes", given=True, least=0.9, aim=0.97, **whole),
-            Row("square", "shapes", **whole),
+            Row("images", base, size=config.size, frames=1, least=0.95, aim=0.99),
+            Row("first frame known", base, given=True, least=0.9, aim=0.97, **whole),
+            Row("square", base, **whole),
         ]
         longer = [side * n // 4 for n in (5, 6, 7)]  # of a short side of 4, up to 16:9
         for height, width in [(side, n) for n in longer] + [(n, side) for n in longer]:
             name = f"{height}x{width}"
-            rows.append(Row(name, "shapes", size=(height, width), frames=config.frames, beside="square"))
+            rows.append(Row(name, base, size=(height, width), frames=config.frames, beside="square"))
         for n in (side * 5 // 4, side * 7 // 4):
-            rows.append(Row(f"{n}x{n}", "shapes", size=(n, n), frames=config.frames, beside="square"))
+            rows.append(Row(f"{n}x{n}", base, size=(n, n), frames=config.frames, beside="square"))
         for frames in (13, 21, 29):
             name = f"{frames} frames"
-            rows.append(Row(name, "shapes", size=config.size, frames=frames, beside="square"))
+            rows.append(Row(name, base, size=config.size, frames=frames, beside="square"))
     return rows
 
 

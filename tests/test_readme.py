@@ -38,11 +38,11 @@ def test_mini_sora_commands_run(command, smoke_run, tmp_path, monkeypatch):
         Image.new("RGB", (40, 32), "red").save(name, **({"duration": 2125} if "gif" in name else {}))
     (tmp_path / "my_clips" / "one.txt").write_text("red all over")
     if words[0] == "gallery":
-        words[words.index("quick")] = str(smoke_run)
+        words[words.index("simple")] = str(smoke_run)
     if "--seconds" in words:
         words[words.index("--seconds") + 1] = "6"
     if words[0] == "train":
-        words = ["smoke" if word == "quick" else word for word in words]
+        words = ["smoke" if word in ("quick", "simple") else word for word in words]
         if "--start" in words:
             words[words.index("--start") + 1] = str(smoke_run)
         if "--resume" in words:

@@ -22,7 +22,7 @@ def untrained():
     """A model of the whole world that has learned nothing, but gives pictures."""
     small = PRESETS["smoke"].model
     dit = dataclasses.replace(small.dit, actions=5)
-    config = dataclasses.replace(small, dit=dit, families=("shapes", "bounce", "play"))
+    config = dataclasses.replace(small, dit=dit, families=("shapes", "bounce", "play"), versatile=True)
     torch.manual_seed(0)
     return MiniSora(config, VAE(config.vae), Sora(config), Tokenizer([]))
 
@@ -36,6 +36,13 @@ def test_every_family_has_rows_and_every_size_works():
         assert row.beside in ("", *(r.name for r in rows))
     assert max(row.size[1] / row.size[0] for row in rows) == 1.75
     assert {row.size for row in rows_of(PRESETS["small"].model)} >= {(64, 64), (64, 112), (112, 64), (80, 80)}
+
+
+def test_a_model_is_asked_for_what_it_was_shown():
+    quick, simple = (rows_of(PRESETS[name].model) for name in ("quick", "simple"))
+    assert {(row.size, row.frames, row.given) for row in quick} == {((32, 32), 17, False)}
+    assert set(quick) < set(simple) and {row.family for row in simple} == {"shapes-simple"}
+    assert {(row.size, row.frames) for row in simple} >= {((32, 56), 17), ((32, 32), 1), ((32, 32), 29)}
 
 
 @pytest.mark.parametrize("row", [r for r in rows_of(PRESETS["tiny"].model) if r.bodies], ids=lambda r: r.name)

@@ -1,4 +1,4 @@
-"""The big presets take their first steps, at a batch of one."""
+"""The big presets take their first steps, at a batch of one; others go on from weights that are shipped."""
 
 import resource
 from dataclasses import replace
@@ -11,7 +11,7 @@ from mini_sora.fit import FitConfig, fit
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import dit_objective, stream, vae_objective
+from mini_sora.train import Stages, dit_objective, stream, vae_objective
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
@@ -42,3 +42,9 @@ def test_first_steps(name, tmp_path, capsys):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     with capsys.disabled():
         print(f"\n{name}: {count:.1f}M parameters, first steps at batch 1 within {memory:.1f} GB")
+
+
+@pytest.mark.parametrize("name", [name for name, config in PRESETS.items() if config.start])
+def test_what_a_preset_starts_from_fits_it(name, tmp_path):
+    stages = Stages(PRESETS[name], tmp_path, resume=False, device="cpu", inexact=False, quiet=True)
+    assert stages.train_vae()[0] is stages.start.vae

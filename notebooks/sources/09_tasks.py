@@ -19,7 +19,7 @@ from mini_sora import MiniSora
 from mini_sora.diffusion import draw_known
 from mini_sora.measures import scenes_of
 
-sora = MiniSora.from_pretrained("tiny")
+sora = MiniSora.from_pretrained("simple")
 
 # %% [markdown]
 # ## A noise time for each frame
