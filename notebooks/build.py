@@ -74,6 +74,7 @@ def run(mine, teacher, fast):
         "PYTHONPATH": str(PLACE.parent),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MINI_SORA_STATIC": "1",
+        "TQDM_DISABLE": "1",  # a bar that was is of no use on paper
         **({"MINI_SORA_FAST": "1"} if fast else {}),
     }
     began = time.perf_counter()
