@@ -6,7 +6,7 @@
 #
 # **You need** lessons 03 and 07.
 #
-# **Time** It runs in four minutes on two laptop cores.
+# **Time** It runs in two minutes on two laptop cores.
 
 # %%
 import numpy as np
