@@ -34,7 +34,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --durations 15
 
 quick: $(READY)
 	$(BIN)/python -m mini_sora train --preset quick --out runs/quick --seed $(SEED) --force

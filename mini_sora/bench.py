@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from .data import Stored
-from .fit import fit
+from .fit import compute_dtype, fit
 from .model import Sora
 from .tasks import MiniSora
 from .text import Tokenizer
@@ -45,9 +45,14 @@ def median_seconds(run, times=5):
     return statistics.median(seconds)
 
 
+def precisions(device="cpu"):
+    """What matrices can be multiplied in at speed: float32, and bfloat16 where the processor has it."""
+    return tuple(dict.fromkeys((torch.float32, compute_dtype("auto", device))))
+
+
 def modules(config, device="cpu"):
-    """Forward and backward of each module at the preset's own size and batch, in float32 and bfloat16:
-    [(name, seconds, seconds)]."""
+    """Forward and backward of each module at the preset's own size and batch, in each precision:
+    [(name, [seconds])]."""
     sora, batch = untrained(config, device), config.dit.fit.batch
     c, k, h, w = config.model.latent_shape(config.model.size, config.model.frames)
     x = torch.rand(8, 3, config.model.frames, *config.model.size, device=device)
@@ -64,12 +69,12 @@ def modules(config, device="cpu"):
     rows = []
     for name, (module, call) in calls.items():
         seconds = []
-        for kind in (torch.float32, torch.bfloat16):
+        for kind in precisions(device):
             cast = copy.deepcopy(module).to(kind)
             seconds.append(
                 median_seconds(lambda m=cast, kind=kind, call=call: call(m, kind).sum().backward())
             )
-        rows.append((name, *seconds))
+        rows.append((name, seconds))
     return rows
 
 
@@ -122,7 +127,7 @@ def optimizers(config, device="cpu"):
 def sampling(sora):
     """Seconds a clip, one alone and in a batch: [(name, alone, of 16)]."""
     rows = []
-    for kind in (torch.float32, torch.bfloat16):
+    for kind in precisions(sora.device):
         cast = MiniSora(sora.config, copy.deepcopy(sora.vae), copy.deepcopy(sora.sora), sora.tokenizer)
         cast.sora.to(kind)
         for steps in (sora.config.sampling.steps, 8):
@@ -134,9 +139,13 @@ def sampling(sora):
 
 def report(config, device="cpu"):
     """All tables, as text for a terminal, a line at a time."""
-    yield f"{'forward and backward':32}{'float32':>10}{'bfloat16':>10}{'ratio':>8}"
-    for name, full, half in modules(config, device):
-        yield f"{name:32}{full:9.3f}s{half:9.3f}s{full / half:8.2f}"
+    kinds = precisions(device)
+    names = "".join(f"{str(kind).removeprefix('torch.'):>10}" for kind in kinds)
+    yield f"{'forward and backward':32}{names}{'ratio':>8}"
+    for name, seconds in modules(config, device):
+        yield f"{name:32}{''.join(f'{s:9.3f}s' for s in seconds)}{seconds[0] / seconds[-1]:8.2f}"
+    if len(kinds) == 1:
+        yield "(no bfloat16: this processor has no units for it)"
     yield f"\n{'training the DiT':32}{'tokens/s':>10}{'ratio':>8}{'waits for data':>16}"
     base = None
     for name, speed, waited in training(config, device=device):

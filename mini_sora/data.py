@@ -9,6 +9,7 @@ import glob
 import os
 import signal
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,7 +150,8 @@ class Folder:
                 self.shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
             except UserError as error:
                 wrong.append(str(error))
-        wrong += [f"{place / name} is not there" for name in listed if not (place / name).is_file()]
+        present = os.listdir(place)
+        wrong += [f"there is no {name} in {place}" for name in listed if name not in present]
         require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
         longest = max([len(video) for video, _ in self.shots], default=0)
         require(self.shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
@@ -228,15 +230,19 @@ def on_all_cores(function, *columns):
 
 
 class Stored:
-    """The first batches of a stream, made once by every core and shown again and again, each time
-    round in another order; change: what becomes of each as it is stored, nothing by default."""
+    """The first batches of a stream, made by every core when one is asked for, and shown again and again,
+    each time round in another order; change: what becomes of each as it is stored, nothing by default."""
 
     def __init__(self, stream, count, change=lambda shots: shots):
-        made = batches(stream, range(count), os.cpu_count())
-        made = tqdm(made, total=count, desc="clips", unit="batch", delay=2, leave=False)
-        self.batches, self.seed = [change(shots) for shots in made], stream.seed
+        self.stream, self.count, self.change = stream, count, change
+
+    @cached_property
+    def batches(self):
+        made = batches(self.stream, range(self.count), os.cpu_count())
+        made = tqdm(made, total=self.count, desc="clips", unit="batch", delay=2, leave=False)
+        return [self.change(shots) for shots in made]
 
     def __getitem__(self, index):
-        turn, place = divmod(index, len(self.batches))
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + turn) % 2**63)
-        return self.batches[torch.randperm(len(self.batches), generator=generator)[place]]
+        turn, place = divmod(index, self.count)
+        generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
+        return self.batches[torch.randperm(self.count, generator=generator)[place]]

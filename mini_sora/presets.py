@@ -112,7 +112,8 @@ PRESETS = {
             sides=(24, 24, *[32] * 8, 48, 64),
             frames=(1, 1, 5, 9, *[17] * 6, 25, 33),
             wide=True,
-            long_prompts=0.25,
+            long_prompts=0.15,
+            most=48,
         ),
         model=ModelConfig(
             vae=VAEConfig(channels=8, frame_width=48, width=128, blocks=2),
@@ -130,7 +131,7 @@ PRESETS = {
             known=0.3,
             stored=800,
             fit=FitConfig(
-                steps=5000, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=2500
+                steps=5500, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=2750
             ),
         ),
     ),
@@ -146,8 +147,8 @@ PRESETS["small"] = replace(
         text=TextConfig(width=256, layers=4, merges=600, heads=8),
         dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
     ),
-    vae=replace(_TINY.vae, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
-    dit=replace(_TINY.dit, fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12)),
+    vae=replace(_TINY.vae, stored=0, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
+    dit=replace(_TINY.dit, stored=0, fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12)),
 )
 PRESETS["base"] = replace(
     PRESETS["small"],

@@ -223,9 +223,9 @@ class Stages:
         c, how = self.config, self.config.vae
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
-        data = stream(c, how.fit.batch, how.frames, how.families)
-        data = Stored(data, how.stored) if how.stored else data
-        sample = [to_pixels(data[i].clips).to(self.device) for i in range(32)]
+        fresh = stream(c, how.fit.batch, how.frames, how.families)
+        data = Stored(fresh, how.stored) if how.stored else fresh
+        sample = [to_pixels(fresh[i].clips).to(self.device) for i in range(32)]
 
         clips = [clip for _, some in self.samples(32) for clip in some]
         prompts, actions = [clip.caption for clip in clips], [clip.actions for clip in clips]

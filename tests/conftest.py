@@ -1,3 +1,9 @@
+"""What many tests share. Each process computes with one thread, as there is one for every core."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
 import pytest
 
 from mini_sora import MiniSora
