@@ -5,7 +5,7 @@ READY := .venv/ready
 SEED ?= 0
 PRESET ?= tiny
 
-.PHONY: help demo test quick weights bench sweep notebooks mutants clean
+.PHONY: help demo test quick weights bench sweep notebooks mutants student clean
 
 help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
@@ -16,6 +16,7 @@ help:
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, two hours (runs/sweep)"
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, fail on any difference"
 	@echo "make mutants plant mistakes into the solutions of the assignments: are they found?"
+	@echo "make student pack what students get, lessons, assignments, grader and library, without a solution (student.tar.gz)"
 	@echo "make clean   remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -59,5 +60,8 @@ notebooks: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m notebooks.mutants
 
+student: $(READY)
+	$(BIN)/python -m notebooks.handouts student.tar.gz
+
 clean:
-	rm -rf .venv demo runs/quick .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv demo runs/quick student.tar.gz .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -65,7 +65,7 @@ def compare(told, seen, trouble):
             strangers.remove(stands_for[subject])
             why.append(f"{name} is {stands_for[subject]}, not {subject}")
         else:
-            why.append(f"there is no {subject} body")
+            why.append(f"there is no single {subject} body")
     for (subject, attribute), value in told.items():
         if attribute in ("family", "count"):
             continue

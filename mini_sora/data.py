@@ -196,7 +196,9 @@ def captions_of(place):
 
 
 def batches(data, indices, workers):
-    """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed."""
+    """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed,
+    as those are that are stored."""
+    workers = 0 if isinstance(data, Stored) else workers
     ahead = 4 if workers else None
     return DataLoader(
         data,

@@ -144,6 +144,13 @@ def drift(source):
     return wrong
 
 
+def promise(source):
+    """The seconds that a lesson says it takes."""
+    text = source.read_text(encoding="utf-8")
+    number, unit = re.search(r"\*\*Time\*\* .*?(\d+) (second|minute)", text).groups()
+    return int(number) * {"second": 1, "minute": 60}[unit]
+
+
 def build(source, check=False, fast=False):
     """Make, or check, the notebooks of a source. Returns what is wrong, as sentences."""
     wrong, (mine, teacher) = drift(source), notebooks_of(source)
@@ -156,6 +163,11 @@ def build(source, check=False, fast=False):
     contents = [nbformat.writes(notebook) + "\n" for notebook in (mine, teacher)]
     size = max(map(len, contents)) / 1e6
     print(f"{source.stem:28} {seconds:6.0f} s  {size:.2f} MB", flush=True)
+    promised = promise(source)
+    if seconds > promised and not fast:
+        wrong.append(
+            f"{source.stem} took {seconds:.0f} s, more than the {promised} s that it promises; is this machine busy?"
+        )
     if size > LIMIT / 1e6:
         wrong.append(f"{source.stem}.ipynb has {size:.2f} MB, more than {LIMIT / 1e6} MB")
     if not check:

@@ -1,11 +1,19 @@
 """From one source to what the student and the teacher get: what stands between ### BEGIN SOLUTION and
-### END SOLUTION is left to do for the one, and is there for the other."""
+### END SOLUTION is left to do for the one, and is there for the other.
+
+python -m notebooks.handouts student.tar.gz packs what a student gets.
+"""
 
 import re
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 PLACE = Path(__file__).parent
 ASSIGNMENTS = PLACE / "assignments"
+TEACHERS = {"solution", "solutions", "sources", "source.py", "mutants.py", "handouts.py", "build.py"}
+TEACHERS |= {"tests", ".ci"}
 
 
 def student(text):
@@ -39,3 +47,16 @@ def handouts(check=False):
                     path.parent.mkdir(exist_ok=True)
                     path.write_text(made, encoding="utf-8")
     return wrong
+
+
+def pack(path):
+    """Write a .tar.gz of what a student gets: the files of the repository, without what is the teacher's."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PLACE.parent, capture_output=True, check=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name in listed.stdout.decode().split("\0")[:-1]:
+            if TEACHERS.isdisjoint(Path(name).parts):
+                archive.add(PLACE.parent / name, f"mini-sora/{name}")
+
+
+if __name__ == "__main__":
+    pack(sys.argv[1])

@@ -68,6 +68,27 @@ def shapes(**tensors):
         print(f"{name:12} {tuple(value.shape)!s:24} {kind:9} from {low:.3g} to {high:.3g}")
 
 
+def flow(**steps):
+    """Draw what becomes of what: a box for each step, with its name and shape, in the order of the steps.
+
+    steps: tensors or shapes; what follows a step is named by its key, underscores for blanks.
+    """
+    axis = plt.figure(figsize=(2.1 * len(steps), 0.9)).gca()
+    before = None
+    for i, (name, value) in enumerate(steps.items()):
+        shape = tuple(getattr(value, "shape", value))
+        text = f"{name.replace('_', ' ').strip()}\n{' x '.join(map(str, shape))}"
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "#eef3fb", "edgecolor": "#44597a"}
+        place = axis.text(i, 0, text, ha="center", va="center", fontsize=9, bbox=box).get_bbox_patch()
+        if before:
+            arrow = {"arrowstyle": "->", "color": "#44597a", "patchA": before, "patchB": place}
+            axis.annotate("", (i, 0), (i - 1, 0), arrowprops=arrow)
+        before = place
+    axis.set(xlim=(-0.5, len(steps) - 0.5), ylim=(-0.5, 0.5))
+    axis.set_axis_off()
+    plt.show()
+
+
 def check(right, why, fine="right"):
     """The verdict on an exercise, in words. right: whether it is, or a function that says so, which may fail
     in any way, and may say more by an AssertionError; why: what to look at where it is wrong."""

@@ -1,6 +1,7 @@
 """Plausible mistakes, planted one by one into the solutions: python -m notebooks.mutants [a3 ...].
 
-A mutant is killed when a point of its exercise fails. Prints what each is told, and the share that is killed.
+A mutant is killed when a point of its exercise fails, and what the student is told points to the mistake: it has the
+words that stand beside the mutant. Prints what each is told, and the share that is killed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ ASKED = 0.98
 
 
 def mutants_of(assignment):
-    """[(exercise, what is replaced, by what)]"""
+    """[(exercise, what is replaced, by what, words of what the student is told)]"""
     return importlib.import_module(f"notebooks.assignments.{assignment}.mutants").MUTANTS
 
 
@@ -38,12 +39,14 @@ def plant(assignment, folder, name="", old="", new=""):
 
 def judge(assignment, mutant, seed=0):
     """(whether it is killed, what it is told)."""
+    *mistake, words = mutant
     with tempfile.TemporaryDirectory() as place:
-        plant(assignment, Path(place), *mutant)
-        failed = [
-            row["why"] for row in grade(assignment, place, only=[mutant[0]], seed=seed) if not row["points"]
-        ]
-    return bool(failed), failed[0] if failed else "NOT FOUND"
+        plant(assignment, Path(place), *mistake)
+        rows = grade(assignment, place, only=[mutant[0]], seed=seed)
+    told = " / ".join(row["why"] for row in rows if not row["points"])
+    if words in told:
+        return True, told
+    return False, f"{told}, which does not say {words!r}" if told else "NOT FOUND"
 
 
 def main(argv=None):
@@ -56,7 +59,7 @@ def main(argv=None):
         mutants = mutants_of(assignment)
         with ThreadPoolExecutor(2) as pool:
             found = list(pool.map(lambda mutant, a=assignment: judge(a, mutant, args.seed), mutants))
-        for (name, old, new), (killed, why) in zip(mutants, found, strict=True):
+        for (name, old, new, _), (killed, why) in zip(mutants, found, strict=True):
             print(
                 f"{'✓' if killed else '✗'} {assignment} {name:16} {old.strip()[:38]!r} -> {new.strip()[:38]!r}: {why}"
             )

@@ -7,7 +7,7 @@ import torch
 from data_gen import make_clip
 from data_gen.board import ACTIONS
 from mini_sora.config import UserError
-from mini_sora.data import DataConfig, Stored, Stream, action_numbers, area
+from mini_sora.data import DataConfig, Stored, Stream, action_numbers, area, batches
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
 AREA = 6 * area(17, (32, 32))
@@ -91,6 +91,9 @@ def test_stored_batches_come_again_in_another_order():
     rounds = [[stored[5 * turn + i] for i in range(5)] for turn in range(3)]
     assert all(sorted(r) == sorted(stream[i].prompts[0] for i in range(5)) for r in rounds)
     assert len({tuple(r) for r in rounds}) == 3 and stored[7] == rounds[1][2]
+    fresh = Stored(stream, 5, change=lambda shots: shots.prompts[0])
+    assert list(batches(fresh, range(5, 8), workers=2)) == rounds[1][:3], "made once, not by each worker"
+    assert "batches" in vars(fresh)
 
 
 @pytest.mark.parametrize("setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}])

@@ -1,6 +1,9 @@
 """Grading: all for the solution, words for the stub and for mistakes, nothing for hostile code."""
 
 import json
+import subprocess
+import sys
+import tarfile
 
 import pytest
 
@@ -49,11 +52,40 @@ def test_each_point_has_five_mutants(name):
     assert all(planted.count(point.name) >= 5 for point in grading.points_of(name))
 
 
+def test_the_readme_counts_the_mutants():
+    count = sum(len(mutants.mutants_of(name)) for name in NAMES)
+    assert f"plants {count} plausible mistakes" in (handouts.PLACE.parent / "README.md").read_text()
+
+
 @pytest.mark.parametrize(("name", "mutant"), SAMPLE, ids=[f"{name}-{mutant[0]}" for name, mutant in SAMPLE])
 def test_a_mistake_is_found_and_told_in_words(name, mutant):
     found, why = mutants.judge(name, mutant)
     assert found and len(why.split()) > 3
     assert "Traceback" not in why and "not allowed" not in why
+
+
+def test_a_mistake_that_is_told_as_another_is_not_found():
+    mistake = ("rotate", "a * cos - b * sin", "a * cos + b * sin")
+    assert mutants.judge("a3", (*mistake, "look at the signs"))[0]
+    found, why = mutants.judge("a3", (*mistake, "sine and cosine are exchanged"))
+    assert not found and "look at the signs" in why and "does not say 'sine and" in why
+    assert mutants.judge("a3", ("rotate", "cos, sin =", "cos, sin  =", "anything")) == (False, "NOT FOUND")
+
+
+def test_students_grade_themselves_in_what_they_get(tmp_path):
+    handouts.pack(tmp_path / "student.tar.gz")
+    with tarfile.open(tmp_path / "student.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    home, solved = tmp_path / "mini-sora", tmp_path / "solved"
+    solved.mkdir()
+    mutants.plant("a5", solved)
+    command = [sys.executable, "-m", "notebooks.grade", "a5", "notebooks/assignments/a5/student", solved]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "  0 of 100" in done.stdout and "100 of 100" in done.stdout
+    for name in NAMES:
+        student = home / "notebooks" / "assignments" / name / "student"
+        assert {path.name for path in student.iterdir()} == {f"{name}.py", "adapters.py"}
 
 
 REFUSED = "which is not allowed here"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import nbformat
@@ -89,6 +90,69 @@ def test_no_solution_reaches_a_student_of_an_assignment(name):
     for path in [*(place / "student").glob("*.py"), place / "handout.md"]:
         assert not [line for line in secret if line in path.read_text()], path
         assert "SOLUTION" not in path.read_text()
+
+
+def test_no_solution_is_in_what_students_get(tmp_path):
+    """None is whole in any file. (The library, which the lessons show, has its own form of most.)"""
+    handouts.pack(tmp_path / "student.tar.gz")
+    with tarfile.open(tmp_path / "student.tar.gz") as archive:
+        files = {file.name.removeprefix("mini-sora/"): archive.extractfile(file).read() for file in archive}
+    assert {"notebooks/grade.py", "notebooks/assignments/a1/handout.md", "mini_sora/dit.py"} <= files.keys()
+    assert all(f"notebooks/{source.stem}.ipynb" in files for source in LESSONS)
+    kept = "\n".join(files)
+    assert not re.search(r"solution|source|mutants|tests/", kept)
+    texts = {
+        name: text.decode().replace('\\"', '"')
+        for name, text in files.items()
+        if name.startswith("notebooks/")
+    }
+    for source in [*LESSONS, *handouts.ASSIGNMENTS.glob("*/source.py")]:
+        whole = source.read_text()
+        secret = solutions_of(whole)
+        for part in re.findall(r"### BEGIN SOLUTION\n(.*?) *### END SOLUTION", whole, re.S):
+            lines = {line.strip() for line in part.splitlines()} & secret
+            assert not lines or not [name for name, text in texts.items() if all(k in text for k in lines)], (
+                part
+            )
+    assert not [name for name, text in texts.items() if "SOLUTION" in text]
+
+
+def syllabi():
+    """The tables of the guide's syllabi, the shortest course first, as lists of rows of cells."""
+    text = (handouts.PLACE / "TEACHING.md").read_text().split("## Syllabi")[1].split("\n## ")[0]
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    return [[row.strip("|\n").split("|") for row in table.splitlines()[2:]] for table in tables]
+
+
+def test_the_half_day_has_four_hours():
+    assert sum(int(row[0]) for row in syllabi()[0]) == 4 * 60
+
+
+@pytest.mark.parametrize("course", [1, 2])
+def test_nothing_comes_before_what_it_needs(course):
+    """Lessons say what they need, the guide after which an assignment comes; what is set is due."""
+    guide = (handouts.PLACE / "TEACHING.md").read_text()
+    needs = {
+        f"A{n}": set(re.findall(r"0\d", row)) for n, row in re.findall(r"^\| \[A(\d)\](.*)$", guide, re.M)
+    }
+    for source in LESSONS:
+        needs[source.stem[:2]] = set(
+            re.findall(r"\b0\d\b", re.search(r"\*\*You need\*\*.*", source.read_text())[0])
+        )
+    met = []
+    for row in syllabi()[course]:
+        for name in re.findall(r"\b(?:0|A)\d\b", "|".join(row[1:])):
+            assert needs[name] <= set(met), f"{name} needs {needs[name]}, and {met} came before"
+            met.append(name)
+    assert met.count("00") == 1
+    if course == 2:
+        assert set(met) == set(needs) and all(met.count(f"A{n}") == 2 for n in range(1, 6))
+
+
+def test_the_guide_says_which_lessons_change_with_the_year():
+    line = re.search(r"gives exercises of (.*) other clips", (handouts.PLACE / "TEACHING.md").read_text())[1]
+    changed = [source.stem[:2] for source in LESSONS if "seeded(" in source.read_text()]
+    assert re.findall(r"0\d", line) == changed
 
 
 @EVERY

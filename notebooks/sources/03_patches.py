@@ -6,17 +6,17 @@
 #
 # **You need** lesson 02 (latents), and what a matrix product is.
 #
-# **Time** It runs in ten seconds on two laptop cores.
+# **Time** It runs in 20 seconds on two laptop cores.
 
 # %%
 import matplotlib.pyplot as plt
 import torch
-from lesson import check, clips, shapes
+from lesson import check, clips, flow, shapes
 
 from data_gen import make_clip
 from mini_sora import MiniSora
 from mini_sora.layers import rotary_angles, rotate
-from mini_sora.patches import coordinates, patchify
+from mini_sora.patches import coordinates, patchify, unpatchify
 
 sora = MiniSora.from_pretrained("quick")
 clip = make_clip("shapes", seed=12, size=(32, 48))
@@ -33,12 +33,13 @@ shapes(video=clip.video, z=z)
 patch = (1, 2, 2)
 tokens = patchify(z, patch)
 places = coordinates(patch, z.shape[2:])
-shapes(tokens=tokens, places=places)
+flow(latents=z, tokens=tokens, latents_again=unpatchify(tokens, patch, z.shape[2:]))
+shapes(places=places)
 print(f"{z.shape[2]} x {z.shape[3] // 2} x {z.shape[4] // 2} = {tokens.shape[1]} tokens")
 
 # %% [markdown]
-# Here they are, drawn into the frame that each latent frame ends with. **Predict** the number of the token under the
-# middle of the body, three latent frames later.
+# Here they are, drawn into the frame that each latent frame ends with. **Predict:** by how much does the number of the
+# token in one place grow from each latent frame to the next?
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.6))
@@ -53,6 +54,10 @@ for axis, k in zip(axes, (0, 1, 4), strict=True):
     axis.set_title(f"latent frame k = {k}, frame {4 * k}", fontsize=9)
 figure.tight_layout()
 plt.show()
+
+# %% [markdown]
+# **Explain.** By 24: a latent frame has 4 rows of 6 tokens. Under a body that rests it would grow by 72 from k = 1 to k = 4.
+# The middle of this one goes from 32 to 109, by 77: it is also one row further down (6) and one column to the left (-1).
 
 # %%
 import inspect
@@ -75,9 +80,15 @@ for frames, size in ((17, (32, 32)), (1, (64, 64)), (33, (32, 56)), (17, (56, 32
 # ## Where is a token?
 #
 # Attention does not know the order of what it sees. So each token brings its place: (k, y, x), where k counts from the
-# first latent frame, and y and x from the middle of the picture. We tell it in *rotary*
-# angles: pairs of numbers of a query and a key are turned by an angle that grows with the place. The product of
-# two turned vectors depends only on the *difference* of their angles, that is, of their places.
+# first latent frame, and y and x from the middle of the picture. `mini_sora/dit.py` tells it in two ways:
+#
+# - *where from each other*: by rotary angles. Pairs of numbers of a query and a key are turned by an angle that grows with
+#   the place. The product of two turned vectors depends only on the *difference* of their angles, that is, of their places;
+# - *where in the picture*: by sines and cosines of the place, y and x in eighths of the short side, of which `place`, a
+#   linear layer, makes what is added to each token. Differences alone cannot say what is left of the middle, or at the edge.
+#
+# And each latent frame is told how far it is from the first and the last, and how large the picture is (`clip_waves`).
+# Here are the angles:
 
 # %%
 angles = rotary_angles(places, 24)
@@ -103,8 +114,9 @@ for a, b in pairs:
     print(f"{a!s:12} with {b!s:12} ({apart}) apart: score {product(a, b):.4f}")
 
 # %% [markdown]
-# **Explain.** The first three pairs have the same difference and the same score, anywhere in the clip. A model that
-# has learned to look "two to the right, one frame back" can do so everywhere, in frames of sizes it has never seen.
+# **Explain.** The first three pairs have the same difference and the same score, anywhere in the clip. As far as the angles
+# go, a model that has learned to look "two to the right, one frame back" can do so everywhere, in frames of any size. Where
+# in the picture a token is, and how large that is, it has learned only for the sizes that it has seen (lesson 08).
 #
 # Here is how the score of a vector with itself falls off with distance along each axis.
 
@@ -125,12 +137,14 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** What is near is most alike. The curve swings, as it is a sum of cosines, one for each frequency: the fast ones
-# tell neighbours apart, the slow ones near from far. It never falls far below two thirds, as two thirds of the pairs belong
-# to the other two axes, and do not turn.
+# tell neighbours apart, the slow ones near from far. About two thirds of the pairs belong to the other two axes and do not
+# turn: they give two thirds at any distance. The third that turns adds another third to it where things are near, and far
+# away swings about zero, so the curve swings about two thirds. Less than about one third it can never be.
 #
 # ## What if the places are wrong?
 #
-# Swap y and x in the places that the model is told, and nothing else. **Predict** what "moves left" becomes.
+# Swap y and x in the places that the model is told, for the angles and for what is added, and nothing else. **Predict**
+# what "moves left" becomes.
 
 # %%
 import mini_sora.dit as dit

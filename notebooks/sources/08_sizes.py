@@ -6,7 +6,7 @@
 #
 # **You need** lessons 03 and 07.
 #
-# **Time** It runs in two minutes on two laptop cores.
+# **Time** It runs in 3 minutes on two laptop cores.
 
 # %%
 import numpy as np
@@ -44,7 +44,8 @@ clips(*[sora.generate(prompt, frames=frames, seed=1) for frames in (1, 9, 17, 33
 # %% [markdown]
 # ## Batches that cost the same
 #
-# All clips of a batch must have one grid, or they would have to be padded. So batch i draws a grid first, and then takes
+# All clips of a batch have one grid here; else they would have to be padded, or packed one after the other under a mask
+# (NaViT). So batch i draws a grid first, and then takes
 # as many clips of it as fill the same area of latents. **Predict:** how many pictures of 24 x 24 cost as much as 48 clips
 # of 17 frames of 32 x 32?
 
@@ -100,14 +101,19 @@ def rate(model, family, size, count):
 
 squares = MiniSora.from_pretrained("quick")
 count = pick(48, 4)
-print(f"{'size':>8}{'all sizes':>12}{'squares alone':>15}")
+print(f"{'size':>8}{'all sizes, 95% interval':>30}{'squares alone, 95% interval':>34}")
 for size in ((32, 32), (32, 40), (32, 56), (56, 32)):
-    rates = [rate(model, "shapes-simple", size, count) for model in (sora, squares)]
-    print(f"{size[0]:4}x{size[1]:<3}{rates[0]:12.0%}{rates[1]:15.0%}")
+    row = f"{size[0]:4}x{size[1]:<3}"
+    for model, width in ((sora, 14), (squares, 18)):
+        share = rate(model, "shapes-simple", size, count)
+        low, high = interval(share, count)
+        row += f"{share:{width}.0%} {f'{low:.0%} to {high:.0%}':>15}"
+    print(row)
 
 # %% [markdown]
 # **Explain.** Read each column from top to bottom: what a model loses on the way to a size that it has never met is the price
-# of training on squares.
+# of training on squares. (Is that fair? `simple` was trained for longer, too. But at 32 x 32 the two are about alike, so the
+# longer training did not make the difference.)
 
 # %% [markdown]
 # ## Exercises
@@ -124,7 +130,7 @@ def token_count(frames, height, width):
 
 # %% tags=["check"]
 def counts():
-    cases = [(17, 32, 32), (1, 64, 64), (33, 24, 40)]
+    cases = [(17, 32, 32), (1, 64, 64), (33, 24, 40), (9, 32, 56)]
     wanted = [np.prod(sora.config.latent_shape((h, w), t)[1:]) // 4 for t, h, w in cases]
     found = [token_count(*case) for case in cases]
     print("yours", found, "wanted", [int(n) for n in wanted])
@@ -145,12 +151,15 @@ def clips_of_a_batch(tokens, frames, height, width):
 
 
 # %% tags=["check"]
-check(
-    lambda: (
-        [clips_of_a_batch(3840, *grid) for grid in ((17, 32, 32), (1, 32, 32), (481, 64, 64))] == [48, 240, 1]
-    ),
-    "not the clips: divide by the tokens of one, round, and never give none",
-)
+def clips_fit():
+    wanted = {(17, 32, 32): 48, (1, 32, 32): 240, (33, 32, 32): 27, (17, 24, 40): 51, (481, 64, 64): 1}
+    for grid, count in wanted.items():
+        found = clips_of_a_batch(3840, *grid)
+        assert found == count, f"{grid}: {found} clips, wanted {count} of {3840 / token_count(*grid):.2f}"
+    return True
+
+
+check(clips_fit, "not the clips: divide by the tokens of one, round, and never give none")
 
 # %% [markdown]
 # ## Looking back

@@ -1,6 +1,7 @@
 """The points of A1. Heights and widths differ, so that an axis in the wrong place shows."""
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -8,6 +9,12 @@ from mini_sora.evaluate import interval as true_interval
 from notebooks.assignments.measure import Numbers, Point
 
 SIZES = ((24, 40), (32, 48), (40, 24))
+COLORS = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange", "white")
+SHAPES = ("circle", "square", "triangle")
+MOTIONS = {
+    **{f"moves {way}": way for way in ("left", "right", "up", "down")},
+    **{"rises": "up", "sinks": "down", "stays": "still", "stays still": "still", "is still": "still"},
+}
 
 
 def truth(x, y, radius, size, samples=16):
@@ -52,7 +59,7 @@ def check_disc(function, seed):
 
 def check_centroid(function, seed):
     for x, y, radius, size in places(seed):
-        coverage = truth(x, y, radius, size)
+        coverage = truth(x, y, radius, size, 32)
         found = tuple(float(number) for number in function(coverage))
         assert len(found) == 2, f"a place is (x, y), not {len(found)} numbers"
         assert math.dist(found, (y, x)) > 0.01, "x and y are exchanged"
@@ -64,7 +71,8 @@ def check_centroid(function, seed):
         assert not scaled, "places are in the shorter side, and you take the longer"
         twice = tuple(function(coverage * 0.5))
         assert math.dist(twice, found) < 2e-3, (
-            "with half the coverage everywhere it must be at the same place"
+            "with half the coverage everywhere it must be at the same place: weigh by the coverage as it is, without a "
+            "threshold, and divide by its sum"
         )
         off = math.dist(found, (x, y))
         why = f"({found[0]:.4f}, {found[1]:.4f}) is {off:.4f} from the truth, ({x:.4f}, {y:.4f}): weigh by coverage"
@@ -88,6 +96,8 @@ def check_velocity(function, seed):
 
 def check_direction(function, seed):
     numbers, line = Numbers(seed), np.linspace(0, 1, 9)[:, None]
+    slow = np.cumsum([[0, 0]] + [[0.02, 0.001]] * 8, axis=0)
+    assert function(slow) != "still", "small steps add up: it is the whole way that counts"
     for way, step in (
         ("right", (1, 0.1)),
         ("left", (-1, 0.2)),
@@ -98,16 +108,23 @@ def check_direction(function, seed):
         start, far = np.array([numbers.number(0.4, 0.6), numbers.number(0.4, 0.6)]), numbers.number(0.3, 0.4)
         found = function(start + far * line * np.array(step))
         assert found == way, (
-            f"a path that goes {way} is said to go {found}; x is to the right, y is downwards"
+            f"a path that goes {way} is said to go {found}: the way that is longer counts, whatever its sign; x is to the "
+            "right, y is downwards"
         )
-    slow = np.cumsum([[0, 0]] + [[0.02, 0.001]] * 8, axis=0)
-    assert function(slow) == "right", "small steps add up: it is the whole way that counts"
     assert function(np.array([[0, 0], [0.08, 0.08]])) != "still", "it has gone 0.113 in all, more than 0.1"
 
 
 def check_bounce(function, seed):
     numbers, low, high = Numbers(seed), 0.2, 0.9
-    cases = [(0.3, 0.5, 0.4), (0.3, 0.5, 1.5), (0.3, -0.7, 2.0), (0.5, 0.31, 100.0), (0.9, -0.2, 0.0)]
+    cases = [
+        (0.3, 0.5, 0.0),
+        (0.3, 0.5, 0.4),
+        (0.6, -0.5, 0.4),
+        (0.3, 0.5, 1.5),
+        (0.3, -0.7, 2.0),
+        (0.5, 0.31, 100.0),
+        (0.9, -0.2, 0.0),
+    ]
     cases += [(numbers.number(low, high), numbers.number(-0.9, 0.9), numbers.number(0, 9)) for _ in range(8)]
     for place, speed, time in cases:
         phase = (place - low + speed * time) / (high - low)  # how many spans it has gone, from the low wall
@@ -119,49 +136,52 @@ def check_bounce(function, seed):
         assert low - 1e-9 <= found <= high + 1e-9, (
             f"{case} it is at {found:.3f}, beyond the walls {low} and {high}"
         )
-        assert abs(found - wanted) < 1e-6, (
-            f"{case} it is at {found:.4f}, not {wanted:.4f}: to and fro is twice the span, and one half is backwards"
-        )
+        why = "to and fro is twice the span, and one half is backwards"
+        if lap == 0:
+            why = "no wall is met yet: count from the low wall, and mind the sign of the speed"
+        assert abs(found - wanted) < 1e-6, f"{case} it is at {found:.4f}, not {wanted:.4f}: {why}"
 
 
 def check_facts(function, seed):
-    numbers = Numbers(seed)
-    colors = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange", "white")
-    color, shape = colors[numbers.whole(0, 7)], ("circle", "square", "triangle")[numbers.whole(0, 2)]
-    cases = {
-        f"a {color} {shape} moves left": {"color": color, "shape": shape, "motion": "left"},
-        "The triangle is GREEN and rises": {"color": "green", "shape": "triangle", "motion": "up"},
-        "a square that stays still": {"shape": "square", "motion": "still"},
-        "a circle that stays": {"shape": "circle", "motion": "still"},
-        "white": {"color": "white"},
-        "a cyan square sinks": {"color": "cyan", "shape": "square", "motion": "down"},
-    }
+    cases = {"the left circle is that": {"shape": "circle", "motion": "left"}, "moves": {}}
+    for color, shape, (words, motion) in product(COLORS, SHAPES, MOTIONS.items()):
+        facts = {"color": color, "shape": shape, "motion": motion}
+        cases[f"a {color} {shape} {words}"] = facts
+        cases[f"The {shape} is {color.upper()} and {words}"] = facts
+        cases[f"a {shape} that {words}"] = {"shape": shape, "motion": motion}
+        cases[color] = {"color": color}
     for caption, wanted in cases.items():
         try:
             found = function(caption)
         except ValueError as error:
             raise AssertionError(f"{caption!r} is refused: {error}") from None
         assert found == wanted, f"{caption!r} tells {wanted}, not {found}"
-    try:
-        found = function("a red dog moves left")
-    except ValueError:
-        return
-    raise AssertionError(f"'dog' has no meaning here, but no ValueError is raised: {found}")
+    color, shape = (names[Numbers(seed).whole(0, len(names) - 1)] for names in (COLORS, SHAPES))
+    for word in ("dog", "purple", "jumps", "reddish"):
+        try:
+            found = function(f"a {color} {shape} {word}")
+        except ValueError:
+            continue
+        raise AssertionError(f"{word!r} has no meaning here, but no ValueError is raised: {found}")
 
 
 def check_interval(function, seed):
-    numbers = Numbers(seed)
+    numbers, z = Numbers(seed), 1.96
     count = numbers.whole(50, 200)
     for right, of in ((90, 100), (256, 256), (0, 10), (1, 3), (numbers.whole(1, count - 1), count)):
         low, high = function(right, of)
         wanted, rate = true_interval(right / of, of), right / of
-        simple = abs(low - (rate - 1.96 * math.sqrt(rate * (1 - rate) / of))) < 1e-6
+        simple = abs(low - (rate - z * math.sqrt(rate * (1 - rate) / of))) < 1e-6
         assert not simple or right in (0, of), (
             "that is the simple interval, which is empty at 0 and 1: take Wilson's"
         )
-        assert abs(low - wanted[0]) < 1e-3 and abs(high - wanted[1]) < 1e-3, (
-            f"{right} of {of}: {low:.3f} to {high:.3f}, not {wanted[0]:.3f} to {wanted[1]:.3f}; z is 1.96, and Wilson "
-            "divides by 1 + z^2 / count"
+        case = f"{right} of {of}: {low:.3f} to {high:.3f}, not {wanted[0]:.3f} to {wanted[1]:.3f}"
+        assert abs(low + high - sum(wanted)) < 1e-3, (
+            f"{case}: the middle is (rate + z^2 / 2n) / (1 + z^2 / n), with z = 1.96"
+        )
+        assert abs(low - wanted[0]) < 1e-3, (
+            f"{case}: the middle is right, and half the width is "
+            "z sqrt(rate (1 - rate) / n + z^2 / 4n^2) / (1 + z^2 / n), with z = 1.96"
         )
 
 

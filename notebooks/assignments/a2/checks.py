@@ -20,7 +20,9 @@ def check_chunks(function, seed):
     for stride, frames in ((4, 9), (2, 7), (4, 1)):
         found, wanted = function(x[:, :, :frames], stride), true_chunks(x[:, :, :frames], stride)
         shaped(found, wanted.shape, f"{frames} frames in chunks of {stride}: the shape")
-        assert torch.equal(found[:, 0], wanted[:, 0]), "chunk 0 is frame 0, repeated"
+        assert torch.equal(found[:, 0], wanted[:, 0]), (
+            "chunk 0 is frame 0, repeated; and the frames of a chunk follow one another in the video"
+        )
         right = torch.equal(found, wanted)
         assert right, (
             f"{frames} frames: chunk k holds the {stride} frames from 1 + {stride} (k - 1) on, in their order"
@@ -76,25 +78,33 @@ def check_divergence(function, seed):
     found = torch.as_tensor(function(mean, logvar))
     assert abs(found - wanted.sum()) > 1e-3, "that is the sum; it is to be the mean"
     assert abs(found - 2 * wanted.mean()) > 1e-3, "that is twice the divergence"
-    right = abs(found - wanted.mean()) < 1e-5
-    assert right, (
-        f"{found:.3f}, not {wanted.mean():.3f}: logvar is the log of the variance, and the mean is squared"
+    found = torch.as_tensor(function(mean, zero))
+    assert abs(found - (mean**2).mean() / 2) < 1e-5, (
+        f"with logvar = 0 it is {found:.3f}, not {(mean**2).mean() / 2:.3f}, half of the mean squared"
+    )
+    found, wanted = torch.as_tensor(function(mean, logvar)), wanted.mean()
+    assert abs(found - wanted) < 1e-5, (
+        f"{found:.3f}, not {wanted:.3f}, though right for logvar = 0: half of (variance - 1 - logvar) is added, and the "
+        "variance is exp(logvar)"
     )
 
 
 def check_weights(function, seed):
-    x = video(Numbers(seed))
+    numbers = Numbers(seed)
+    x, other = video(numbers), numbers.number(2, 5)
     found = function(x, 8.0)
     shaped(found, (2, 1, 9, 4, 6), "the shape (B, 1, T, H, W)")
+    assert not close(found, function(x, other)), f"8 and {other:.2f} as body_weight give the same weights"
     flat = function(torch.full((1, 3, 1, 4, 4), 0.3), 8.0)
     assert close(flat, torch.ones_like(flat)), "where all is of one colour each pixel counts 1"
     lone = torch.full((1, 3, 2, 4, 6), -1.0)
     lone[0, 1, 0, 2, 3] = 1.0
-    one = function(lone, 8.0)[0, 0]
-    assert abs(one[0, 2, 3] - 9) < 1e-5, (
-        f"full green on black counts {one[0, 2, 3]:.2f}, not 1 + 8: the largest distance of the three channels, halved; "
-        "from the median, which one pixel does not move"
-    )
+    for weight in (8.0, other):
+        one = function(lone, weight)[0, 0]
+        assert abs(one[0, 2, 3] - 1 - weight) < 1e-5, (
+            f"full green on black counts {one[0, 2, 3]:.2f}, not 1 + {weight:.3g}: the largest distance of the three "
+            "channels, halved; from the median, which one pixel does not move"
+        )
     dark = function(-lone, 8.0)[0, 0]
     assert abs(dark[0, 2, 3] - 9) < 1e-5, (
         "what is darker than the ground counts as what is lighter: distances have no sign"
@@ -107,27 +117,32 @@ def check_weights(function, seed):
 def check_loss(function, seed):
     numbers = Numbers(seed)
     x = video(numbers)
-    rebuilt, mean, logvar = x + 0.1 * numbers(*x.shape), numbers(2, 3), numbers(2, 3)
+    rebuilt, mean, logvar = 0.5 * x + 0.1 * numbers(*x.shape), numbers(2, 3), numbers(2, 3)
 
     def true(kl_weight, body_weight, x=x, rebuilt=rebuilt):
         return vae.vae_loss(lambda x, noise: (rebuilt, mean, logvar), x, None, kl_weight, body_weight)
 
-    found = torch.as_tensor(function(rebuilt, x, mean, logvar, 0.5, 8.0))
-    assert found.ndim == 0, "the loss is one number"
-    wanted, error = true(0.5, 8.0), true(0.0, 8.0)
-    divergence = (wanted - error) / 0.5
-    for other, why in (
-        (error, "the divergence does not count"),
-        (error + divergence, "the divergence is not multiplied by kl_weight"),
-        (true(0.5, 0.0), "the pixels are not weighted by how much they stand out"),
-        (true(0.0, 8.0) * x.numel() + 0.5 * divergence, "the error is summed, not averaged"),
-        (true(0.5, 8.0, rebuilt, x), "the weights are to be those of x, not of what is rebuilt"),
-    ):
-        assert abs(found - other) > 1e-4 * abs(other), why
-    right = abs(found - wanted) < 1e-4
-    assert right, (
-        f"{found:.4f}, not {wanted:.4f}: weight times squared error, averaged, plus kl_weight times divergence"
-    )
+    for kl, body in ((0.5, 8.0), (numbers.number(0.2, 0.4), numbers.number(2, 5))):
+        found = torch.as_tensor(function(rebuilt, x, mean, logvar, kl, body))
+        assert found.ndim == 0, "the loss is one number"
+        wanted, error = true(kl, body), true(0.0, body)
+        if abs(found - wanted) < 1e-4:
+            continue
+        divergence = (wanted - error) / kl
+        others = [
+            (error, "the divergence does not count"),
+            (error + divergence, "the divergence is not multiplied by kl_weight"),
+            (true(kl, 0.0), "the pixels are not weighted by how much they stand out"),
+            (error * x.numel() + kl * divergence, "the error is summed, not averaged"),
+            (true(kl, body, rebuilt, x), "the weights are to be those of x, not of what is rebuilt"),
+        ]
+        if body != 8.0:
+            others.append((true(kl, 8.0), f"8 and {body:.2f} as body_weight give the same loss"))
+        for other, why in others:
+            assert abs(found - other) > 1e-4 * abs(other), why
+        raise AssertionError(
+            f"{found:.4f}, not {wanted:.4f}: weight times squared error, averaged, plus kl_weight times divergence"
+        )
 
 
 def check_psnr(function, seed):
@@ -155,7 +170,7 @@ def check_sees(function, seed):
 
     def encode(x):
         chunks = true_chunks(x, 4)  # (B, K, 4, 3, H, W)
-        return chunks.mean((2, 4, 5)).transpose(1, 2)[..., None, None]
+        return chunks.mean((2, 4, 5)).transpose(1, 2)[:, :2, :, None, None]  # (1, 2, K, 1, 1)
 
     def leaky(x):
         return encode(x).cumsum(2)
@@ -170,8 +185,12 @@ def check_sees(function, seed):
         mask = function(encode, kept, frame)
         assert torch.equal(kept, x), "x itself has been changed: work on a copy"
         found = seen(mask)
+        assert found != wanted.translate(str.maketrans("#.", ".#")), (
+            "the mask is inverted: True is where the latents change"
+        )
         assert found == wanted, (
-            f"frame {frame} is said to be seen by {found}, not {wanted}: what changes, where it alone does"
+            f"frame {frame} is said to be seen by {found}, not {wanted}: change this frame alone, in all channels, and see "
+            "where the latents differ from those of x"
         )
     assert seen(function(leaky, x, 0)) == "###", "an encoder that looks back shows nothing of it"
 
@@ -181,7 +200,17 @@ def check_scales(function, seed):
     cost = torch.tensor([9.0, 1.0, 4.0])
     found = function(z, cost)
     shaped(found, (3,), "the shape (C,)")
-    deviation = (z / found.view(1, 3, 1, 1, 1)).transpose(0, 1).flatten(1).std(1)
+
+    def scaled(found):
+        """The deviation of each channel, divided by what was found."""
+        return (z / found.view(1, 3, 1, 1, 1)).transpose(0, 1).flatten(1).std(1)
+
+    alike = scaled(function(z, torch.ones(3)))
+    assert close(alike, alike[:1].expand(3), 1e-3), (
+        f"where all cost the same the deviations come out as {[round(d, 2) for d in alike.tolist()]}, not alike: divide "
+        "each channel by its own deviation"
+    )
+    deviation = scaled(found)
     ratio = deviation / deviation[1]
     assert close(ratio, torch.tensor([3.0, 1.0, 2.0]), 1e-3), (
         f"with costs 9, 1, 4 the deviations are as {[round(r, 2) for r in ratio.tolist()]}, not as 3, 1, 2: they grow "

@@ -1,17 +1,25 @@
 """The points of A3. Sizes all differ, so that an axis in the wrong place shows."""
 
+from itertools import permutations
+
 import torch
 from torch.nn import functional as F
 
 from mini_sora import layers, patches
 from notebooks.assignments.measure import Numbers, Point, close, same, shaped
 
-GRIDS = (((1, 2, 2), (3, 4, 6), 5), ((2, 1, 3), (4, 2, 9), 2), ((1, 1, 1), (2, 3, 4), 1))
+
+def grids(numbers):
+    """(patch, grid, channels), with other grids for other numbers. Sides all differ, and one is not a whole number of
+    latents from its middle."""
+    for patch, channels in (((1, 2, 2), 5), ((2, 1, 3), 2), ((1, 1, 1), 1)):
+        counts = numbers.whole(2, 3), 2 * numbers.whole(2, 3) + 1, 2 * numbers.whole(4, 5)
+        yield patch, tuple(p * n for p, n in zip(patch, counts, strict=True)), channels
 
 
 def check_patchify(function, seed):
     numbers = Numbers(seed)
-    for patch, grid, channels in GRIDS:
+    for patch, grid, channels in grids(numbers):
         z = numbers(2, channels, *grid)
         found, wanted = function(z, patch), patches.patchify(z, patch)
         shaped(found, wanted.shape, f"patch {patch}: the shape")
@@ -21,13 +29,16 @@ def check_patchify(function, seed):
             assert not each, (
                 f"patch {patch}: each token has its numbers, but in another order: channel, k, y, x"
             )
-            assert not all_of, f"patch {patch}: the numbers are in the wrong tokens: k, y, x, with x fastest"
+            assert not all_of, (
+                f"patch {patch}: the numbers are in the wrong tokens: each side is cut into (side / p, p), and the tokens "
+                "go k, y, x, with x fastest"
+            )
             raise AssertionError(f"patch {patch}: the numbers are not those of z")
 
 
 def check_unpatchify(function, seed):
     numbers = Numbers(seed)
-    for patch, grid, channels in GRIDS:
+    for patch, grid, channels in grids(numbers):
         z = numbers(2, channels, *grid)
         found = function(patches.patchify(z, patch), patch, grid)
         shaped(found, z.shape, f"patch {patch}: the shape")
@@ -37,7 +48,7 @@ def check_unpatchify(function, seed):
 
 
 def check_coordinates(function, seed):
-    for patch, grid, _ in GRIDS:
+    for patch, grid, _ in grids(Numbers(seed)):
         found, wanted = function(patch, grid), patches.coordinates(patch, grid).float()
         shaped(found, wanted.shape, f"grid {grid}: the shape")
         found = found.float()
@@ -50,7 +61,8 @@ def check_coordinates(function, seed):
         name, start = "kyx"[axis], "0" if axis == 0 else "the middle of the picture"
         raise AssertionError(
             f"grid {grid}, patch {patch}: along {name} the first centre is {found[0, axis]:g} and the last "
-            f"{found[-1, axis]:g}, not {wanted[0, axis]:g} and {wanted[-1, axis]:g}: {name} counts from {start}"
+            f"{found[-1, axis]:g}, not {wanted[0, axis]:g} and {wanted[-1, axis]:g}: {name} counts from {start}, "
+            f"by {patch[axis]} from token to token, and a token lies at its centre"
         )
 
 
@@ -75,7 +87,7 @@ def check_rotate(function, seed):
     shaped(found, x.shape)
     assert not close(found, layers.rotate(x, -angles)), "it turns the other way round"
     assert close(found.norm(dim=-1), x.norm(dim=-1)), (
-        "a rotation keeps lengths; yours does not: look at the signs"
+        "a rotation keeps lengths; yours does not: look at the signs, and at what is multiplied by what"
     )
     a, b = x.chunk(2, dim=-1)
     swapped = torch.cat([a * angles.sin() - b * angles.cos(), a * angles.cos() + b * angles.sin()], -1)
@@ -109,9 +121,10 @@ def check_attention(function, seed):
     same(found, masked, "attention with a mask (minus infinity before the softmax, where q may not look,)")
 
 
-def reference(block, x, condition):
-    """The same block, of torch's own parts."""
-    shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(condition)[:, None].chunk(6, dim=-1)
+def reference(block, x, condition, order=range(6)):
+    """The same block, of torch's own parts. order: where each of the six vectors is found."""
+    six = block.modulation(condition)[:, None].chunk(6, dim=-1)
+    shift1, scale1, gate1, shift2, scale2, gate2 = (six[i] for i in order)
     y = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1
     q, k, v = (p.unflatten(-1, (block.heads, -1)).transpose(1, 2) for p in block.qkv(y).chunk(3, dim=-1))
     x = x + gate1 * block.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
@@ -123,7 +136,13 @@ def check_zero(function, seed):
     numbers = Numbers(seed)
     block, x, condition = function(24, 3), numbers(2, 5, 24), numbers(2, 24)
     off = (block(x, condition) - x).abs().max().item()
-    assert off < 1e-6, f"an untrained block changes its input by {off:.3g}: do the gates start at zero?"
+    shut = not any(p.any() for p in block.modulation.parameters())
+    why = (
+        "all six vectors are zero: is what each part gives multiplied by its gate, and added to x?"
+        if shut
+        else "the gates must start at zero, for every condition"
+    )
+    assert off < 1e-6, f"an untrained block changes its input by {off:.3g}: {why}"
 
 
 def part(block, x, condition, which):
@@ -154,15 +173,24 @@ def check_block(function, seed):
         same(found, alone, "a clip in a batch, against the clip alone,", 1e-4)
         if close(found, wanted):
             return
+        ordered = any(close(found, reference(block, x, condition, order)) for order in permutations(range(6)))
+        assert not ordered, "the six vectors are taken in another order: the order is shift, scale, gate"
+        heads, block.heads = block.heads, 1
+        one = close(block(x, condition), reference(block, x, condition))
+        block.heads = heads
+        assert not one, (
+            "it is right with one head alone: cut D into (heads, D / heads), and join it as it was"
+        )
         shut = part(block, x, condition, [0, 1, 3, 4])
-        assert close(shut, x), "with both gates at zero, and nothing else, the block must give back x"
-        for gate, name in ((2, "attention"), (5, "the feed-forward network")):
+        assert close(shut, x), "with both gates at zero, whatever the shifts and scales, it must give back x"
+        for gate, name in ((2, "attention, out"), (5, "up, F.gelu, down")):
             right = close(part(block, x, condition, gate), reference(block, x, condition))
             assert right, (
-                f"with only the gate of {name} open it is wrong: norm, times (1 + scale), then {name}, the gate, and x added"
+                "with one gate open, and shifts and scales at zero, it is wrong: norm, times (1 + scale), then "
+                f"{name}, the gate, and x added"
             )
     raise AssertionError(
-        "with shifts and scales at zero it is right: (1 + scale) first, then the shift, in this order"
+        "with shifts and scales at zero it is right: the norm times (1 + scale) first, then the shift"
     )
 
 

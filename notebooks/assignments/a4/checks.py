@@ -23,7 +23,7 @@ class Case:
 
 def spread(value):
     """(B, K) to (B, 1, K, 1, 1)."""
-    return value[:, None, :, None, None]
+    return value.unsqueeze(1)[..., None, None]
 
 
 def check_schedule(function, seed):
@@ -112,6 +112,8 @@ def check_loss(function, seed):
     kept = close(z_t.transpose(1, 2)[known], z_0.transpose(1, 2)[known])
     assert kept, "a known frame enters as it is, without noise"
     wanted = diffusion_loss(denoiser, Cosine(), "v", z_0, times, eps, known)
+    if abs(found - wanted) < 1e-4 * wanted:
+        return
     at = torch.where(known, 0.0, times)
     error = denoiser(z_t, t) - target_of(Cosine(), "v", z_0, eps, at)
     counts = spread((~known).float()).expand_as(error)
@@ -129,9 +131,7 @@ def check_loss(function, seed):
         (toward_eps, "what is to be predicted is the velocity, not the noise"),
     ):
         assert abs(found - other) > 1e-3 * abs(other), why
-    assert abs(found - wanted) < 1e-3 * wanted, (
-        f"{found:.4f}, not {wanted:.4f}: the mean squared error of the velocity"
-    )
+    raise AssertionError(f"{found:.4f}, not {wanted:.4f}: the mean squared error of the velocity")
 
 
 def check_ddpm(function, seed):

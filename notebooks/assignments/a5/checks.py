@@ -96,18 +96,26 @@ def check_chunks(function, seed):
     found = [int(function(frame)) for frame in range(10)]
     wanted = [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
     assert found == wanted, f"frames 0 to 9 are in {found}, not {wanted}: frame 0 is alone"
+    numbers = Numbers(seed)
+    for frame in (numbers.whole(10, 500) for _ in range(20)):
+        found, wanted = int(function(frame)), -(-frame // 4)
+        assert found == wanted, f"frame {frame} is in {found}, not {wanted}: after frame 0 each four are one"
 
 
 def check_frames(function, seed):
-    for k, wanted in ((0, (0, 1)), (1, (1, 5)), (2, (5, 9)), (7, (25, 29))):
-        found = tuple(map(int, function(k)))
+    numbers = Numbers(seed)
+    for k in (0, 1, 2, *(numbers.whole(3, 200) for _ in range(5))):
+        found, wanted = tuple(map(int, function(k))), (max(4 * k - 3, 0), 4 * k + 1)
         assert found == wanted, (
             f"latent frame {k} holds frames {found}, not {wanted}: the last is not included, and frame 0 is alone"
         )
 
 
 def check_prepend(function, seed):
-    for clip, new, wanted in ((17, 16, "?????1111"), (5, 4, "??1"), (9, 12, "????11"), (1, 4, "??")):
+    numbers = Numbers(seed)
+    drawn = [(1 + 4 * numbers.whole(1, 6), 4 * numbers.whole(1, 6)) for _ in range(3)]
+    for clip, new in ((17, 16), (1, 4), *drawn):
+        wanted = "?" * (1 + new // 4) + "1" * (clip // 4)
         index, mask = function(clip, new)
         assert int(index) == new, (
             f"a clip with {new} frames before it begins at frame {new}, not {int(index)}"
@@ -116,6 +124,7 @@ def check_prepend(function, seed):
         assert found.shape == (len(wanted),), (
             f"{clip} + {new} frames have {len(wanted)} latent frames, not {len(found)}"
         )
+        assert marks(~found.bool()) != wanted, "the mask is inverted: the clip is known, what is new is not"
         ends = marks(found) == wanted
         why = "the clip's frame 0 is now the last of a chunk, whose other frames are not known"
         assert ends, f"clip {clip}, new {new}: {marks(found)}, not {wanted}: {why}"
@@ -124,32 +133,36 @@ def check_prepend(function, seed):
 def check_edit(function, seed):
     numbers = Numbers(seed)
     z_0, eps = numbers(2, 3, 4, 5, 6), numbers(2, 3, 4, 5, 6)
-    z_t, times = function(z_0, eps, 0.6, 3)
+    strength, steps = numbers.number(0.55, 0.8), numbers.whole(3, 6)
+    z_t, times = function(z_0, eps, strength, steps)
     times = torch.as_tensor(times).float()
-    assert times.shape == (4,), f"there are {times.numel()} times, not steps + 1"
-    assert abs(times[0] - 0.6) < 1e-6, f"the first time is {times[0]:.3f}, not the strength"
-    assert abs(times[-1]) < 1e-6, f"the last time is {times[-1]:.3f}, not 0"
-    assert torch.allclose(times, torch.tensor([0.6, 0.4, 0.2, 0.0]), atol=1e-5), (
-        f"{times.tolist()} is not equal steps"
+    assert times.shape == (steps + 1,), f"there are {times.numel()} times for {steps} steps, not steps + 1"
+    assert abs(times[0] - strength) < 1e-6, (
+        f"the first time is {times[0]:.3f}, not the strength, {strength:.3f}"
     )
+    assert abs(times[-1]) < 1e-6, f"the last time is {times[-1]:.3f}, not 0"
+    equal = torch.allclose(times, torch.linspace(strength, 0, steps + 1), atol=1e-5)
+    assert equal, f"{times.tolist()} is not equal steps"
     shaped(z_t, z_0.shape)
-    assert not close(z_t, 0.6 * z_0 + 0.4 * eps), (
+    assert not close(z_t, strength * z_0 + (1 - strength) * eps), (
         "strength is how much noise there is, not how much is left of the video"
     )
-    same(z_t, 0.4 * z_0 + 0.6 * eps, "z_t, on the straight line from z_0 to eps,")
+    same(z_t, (1 - strength) * z_0 + strength * eps, "z_t, on the straight line from z_0 to eps,")
 
 
 def check_seam(function, seed):
-    angle = torch.arange(12) / 12 * 2 * torch.pi
-    circle = torch.stack([angle.cos(), angle.sin()], 1)
+    numbers = Numbers(seed)
+    count, size, far = numbers.whole(9, 15), numbers.number(0.3, 0.6), numbers.number(4, 8)
+    angle = torch.arange(count) / count * 2 * torch.pi
+    circle = size * torch.stack([angle.cos(), angle.sin()], 1)
     assert abs(function(circle) - 1) < 1e-4, (
         f"a full circle has {function(circle):.3f}, not 1: the step from its end to its start, in median steps"
     )
-    line = torch.stack([torch.arange(5.0), torch.zeros(5)], 1)
-    assert abs(function(line) - 4) < 1e-4, (
-        f"five places in a row have {function(line):.3f}, not 4: it is four steps back"
+    line = size * torch.stack([torch.arange(float(count)), torch.zeros(count)], 1)
+    assert abs(function(line) - count + 1) < 1e-4, (
+        f"{count} places in a row have {function(line):.3f}, not {count - 1}: it is so many steps back"
     )
-    jump = torch.tensor([[0.0, 0], [1, 0], [2, 0], [9, 0], [10, 0], [0, 1]])
+    jump = size * torch.tensor([[0, 0], [1, 0], [2, 0], [2 + far, 0], [3 + far, 0], [0, 1]])
     assert abs(function(jump) - 1) < 1e-4, (
         f"one jump inside must not count: {function(jump):.3f}, not 1 (median)"
     )

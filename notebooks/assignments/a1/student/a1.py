@@ -43,8 +43,10 @@ def bounce(place, speed, time, low, high):
 def facts(caption):
     """A caption such as "a red circle moves left" to {"color": "red", "shape": "circle", "motion": "left"}.
 
-    Articles and the order of the facts are free; "rises" and "sinks" are up and down, "stays" is still. A fact that is
-    not told is not there. Raises ValueError for a caption with a word that has no meaning here.
+    Colours are red, green, blue, yellow, cyan, magenta, orange and white; shapes circle, square and triangle; motions
+    left, right, up, down and still, and "rises" and "sinks" are up and down, "stays" is still. The words "a", "the",
+    "moves", "is", "and" and "that" may stand anywhere and tell nothing. Capitals are as small letters, and the order of
+    the facts is free. A fact that is not told is not there. Raises ValueError for a caption with any other word.
     """
     raise NotImplementedError("your turn")
 
