@@ -172,7 +172,7 @@ flow(time_prompt_and_place=gave["condition"], nine_vectors=(*gave["condition"].s
 #
 # ## What the trained network looks at
 #
-# For one token in the middle of the moving circle, the white square: how much does each block attend to every other token?
+# For one token at the edge of the moving circle, the white square: how much does each block attend to every other token?
 # **Predict:** where was the circle in the frames before, and where will it be? Will the maps know?
 
 # %%
