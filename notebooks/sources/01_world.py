@@ -6,7 +6,7 @@
 #
 # **You need** lesson 00.
 #
-# **Time** It runs in 2 minutes on two laptop cores.
+# **Time** It runs in 3 minutes on two laptop cores.
 #
 # A world model is as good as what we can say about it. Here everything can be said: the world is a program, so each
 # clip comes with the truth, and a second program, which sees only pixels, must find it again.

@@ -6,7 +6,7 @@
 #
 # **You need** lesson 00, the normal distribution, and derivatives.
 #
-# **Time** It runs in 1 minute on two laptop cores.
+# **Time** It runs in 2 minutes on two laptop cores.
 #
 # We begin where everything can be drawn: data with two numbers each.
 
