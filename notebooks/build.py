@@ -4,7 +4,8 @@ A source is a Python file in jupytext's percent format. It gives two notebooks o
 student's, where what stands between ### BEGIN SOLUTION and ### END SOLUTION is left to do, and the teacher's,
 in solutions/, which keeps these marks, so that nbgrader can take it as a source. One fresh kernel runs both: each
 exercise first as the teacher has it, which must be found right, then as the student has it. What is committed
-and differs from its source is an error; it is made anew, unless --check asks that nothing be changed.
+and differs from its source is an error; it is made anew, unless --check asks that nothing be changed. Both
+versions of each assignment are graded: the solution must get all points, what is left to do none.
 """
 
 import argparse
@@ -21,7 +22,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from .handouts import PLACE, handouts, student
+from .grade import grade
+from .handouts import ASSIGNMENTS, PLACE, handouts, student
 
 SOURCES = PLACE / "sources"
 LIMIT = 1_500_000  # bytes of a notebook with its pictures
@@ -176,6 +178,21 @@ def build(source, check=False, fast=False):
     return wrong
 
 
+def graded(place):
+    """Grade both versions of an assignment. Returns what is wrong, as sentences."""
+    solved, left = (grade(place.name, place / kind) for kind in ("solution", "student"))
+    points, most, none = (
+        sum(row[key] for row in rows) for rows, key in ((solved, "points"), (solved, "of"), (left, "points"))
+    )
+    print(f"{place.name:28} {points} of {most} points, what is left to do {none}", flush=True)
+    wrong = [
+        f"{place.name}: the solution loses {row['title']}: {row['why']}"
+        for row in solved
+        if not row["points"]
+    ]
+    return wrong + [f"{place.name}: what is left to do gets {row['title']}" for row in left if row["points"]]
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m notebooks.build", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="only these, by the beginnings of their names")
@@ -186,12 +203,18 @@ def main(argv=None):
     args = parser.parse_args(argv)
     check = args.check or args.fast
     sources = sorted(SOURCES.glob("*.py"))
+    assignments = sorted(path.parent for path in ASSIGNMENTS.glob("*/source.py"))
     if args.names:
-        sources = [source for source in sources if source.stem.startswith(tuple(args.names))]
+        sources, assignments = (
+            [path for path in paths if path.stem.startswith(tuple(args.names))]
+            for paths in (sources, assignments)
+        )
     wrong = handouts(check)
+    wrong += [sentence for place in assignments for sentence in graded(place)]
     wrong += [sentence for source in sources for sentence in build(source, check, args.fast)]
-    print("\n".join(wrong) or f"{len(sources)} lessons are as their sources say")
-    return 1 if wrong or not sources else 0
+    count = f"{len(sources)} lessons and {len(assignments)} assignments"
+    print("\n".join(wrong) or f"{count} are as their sources say")
+    return 1 if wrong or not sources + assignments else 0
 
 
 if __name__ == "__main__":
