@@ -88,17 +88,27 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are tested with")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="that each point may take")
     args = parser.parse_args(argv)
-    grades = {}
+    if args.seconds < 1:
+        parser.error(f"--seconds is {args.seconds}; a point needs one at least")
+    if args.output and not Path(args.output).parent.is_dir():
+        parser.error(f"there is no directory {Path(args.output).parent} for the grades; make it first")
+    submissions, skipped = {}, 0
     for name in args.submissions:
-        if not (Path(name) / "adapters.py").is_file():
-            print(f"{name} has no adapters.py; it is not a submission", file=sys.stderr)
-            grades[name] = []
-            continue
-        grades[name] = grade(args.assignment, name, seed=args.seed, seconds=args.seconds)
-        print(table(name, grades[name]), flush=True)
-    if args.output:
-        Path(args.output).write_text(json.dumps(grades, indent=1) + "\n", encoding="utf-8")
-    return 0
+        rows, why = [], ""
+        if (Path(name) / "adapters.py").is_file():
+            rows = grade(args.assignment, name, seed=args.seed, seconds=args.seconds)
+            print(table(name, rows), flush=True)
+        else:
+            why = "there is no such directory" if not Path(name).is_dir() else "it has no adapters.py"
+            print(f"{name} is not a submission: {why}", file=sys.stderr)
+            skipped += 1
+        submissions[name] = {"points": sum(row["points"] for row in rows), "rows": rows, "why": why}
+        if args.output:  # after each, so that nothing is lost
+            grades = {"assignment": args.assignment, "seed": args.seed, "submissions": submissions}
+            Path(args.output).write_text(json.dumps(grades, indent=1) + "\n", encoding="utf-8")
+    if len(submissions) > 1:
+        print("\n".join(f"{row['points']:4}  {name}" for name, row in submissions.items()))
+    return 1 if skipped else 0
 
 
 if __name__ == "__main__":

@@ -194,8 +194,16 @@ def test_a_mistake_of_syntax_is_told_with_its_line(submission):
 def test_the_command_goes_on_and_writes_json(submission, tmp_path, capsys):
     good, empty, out = str(submission("pass")), str(tmp_path / "empty"), tmp_path / "grades.json"
     stub = str(handouts.ASSIGNMENTS / "a3" / "student")
-    assert grading.main(["a3", empty, stub, good, "-o", str(out), "--seed", "3"]) == 0
+    assert grading.main(["a3", empty, stub, good, "-o", str(out), "--seed", "3"]) == 1, "one was none"
     said, grades = capsys.readouterr(), json.loads(out.read_text())
-    assert "100 of 100" in said.out and "0 of 100" in said.out and "has no adapters.py" in said.err
-    totals = {name: sum(row["points"] for row in rows) for name, rows in grades.items()}
+    assert "100 of 100" in said.out and "0 of 100" in said.out and "no such directory" in said.err
+    assert (grades["assignment"], grades["seed"]) == ("a3", 3)
+    totals = {name: row["points"] for name, row in grades["submissions"].items()}
     assert totals == {empty: 0, stub: 0, good: 100}
+    assert grades["submissions"][empty]["why"] and len(grades["submissions"][stub]["rows"]) > 5
+
+
+@pytest.mark.parametrize("flags", [["-o", "nowhere/grades.json"], ["--seconds", "0"]])
+def test_wrong_flags_are_refused_before_grading(flags):
+    with pytest.raises(SystemExit, match="2"):
+        grading.main(["a3", str(handouts.ASSIGNMENTS / "a3" / "student"), *flags])

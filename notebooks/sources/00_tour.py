@@ -119,7 +119,8 @@ slide(lambda step: strip(guesses[step - 1]), range(1, 21), "step", still=(1, 3, 
 #
 # **1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
 # square, triangle. Colours: red, green, blue, yellow, cyan, magenta, orange, white. They move left, right, rise,
-# sink, or stay still. Seeds are free.)
+# sink, or stay still. Seeds are free.) About one clip in forty is wrong, so ask for many at once: `sora.generate` takes a list
+# of prompts, and the seed counts up along it.
 
 
 # %% tags=["exercise"]
@@ -138,7 +139,8 @@ def wrong_one():
 # %% tags=["check"]
 def it_is_wrong():
     answer = wrong_one()
-    assert isinstance(answer, tuple) and len(answer) == 2, "give a prompt and a seed: return prompt, seed"
+    fine = isinstance(answer, tuple) and [type(part) for part in answer] == [str, int]
+    assert fine, "give a prompt and a seed: return prompt, seed"
     prompt, seed = answer
     found = sora.generate(prompt, seed=seed)
     clips(found, labels=[f"{prompt}, seed {seed}"])
@@ -175,7 +177,9 @@ def share():
 
 # %% tags=["check"]
 def counted():
-    mine, many = share(), sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
+    mine = share()
+    assert isinstance(mine, (int, float)) and 0 <= mine <= 1, "give a number from 0 to 1"
+    many = sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
     true = np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
     print(f"yours {mine:.0%}, counted {true:.0%}")
     return abs(mine - true) < 0.5 / count

@@ -187,7 +187,10 @@ def same():
     each = torch.equal(mine.sort(2)[0], theirs.sort(2)[0])
     assert right or not each, "each token has its numbers, but in another order: channel, y, x"
     all_of = torch.equal(mine.flatten(1).sort(1)[0], theirs.flatten(1).sort(1)[0])
-    assert right or not all_of, "the numbers are in other tokens: are rows and columns exchanged?"
+    assert right or not all_of, (
+        "the numbers are in other tokens: cut h into (h / p, p) and w into (w / p, p), bring both p to the end, "
+        "and do not exchange rows and columns"
+    )
     return right
 
 
@@ -209,8 +212,13 @@ def my_unpatchify(tokens, p, h, w):
 
 # %% tags=["check"]
 def there_and_back():
-    z = torch.randn(2, 3, 4, 6)
-    return torch.equal(my_unpatchify(patchify(z[:, :, None], (1, 2, 2)), 2, 4, 6), z)
+    for p, (b, c, h, w) in ((2, (2, 3, 4, 6)), (1, (1, 4, 3, 5)), (3, (3, 2, 9, 6))):
+        z = torch.randn(b, c, h, w)
+        found = my_unpatchify(patchify(z[:, :, None], (1, p, p)), p, h, w)
+        assert found.shape == z.shape, f"p = {p}: the shape is {tuple(found.shape)}, not {tuple(z.shape)}"
+        if not torch.equal(found, z):
+            return False
+    return True
 
 
 check(there_and_back, "not z again: it is the same steps as before, from the last to the first")

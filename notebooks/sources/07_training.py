@@ -99,25 +99,39 @@ def loss_of(sora):
     )
 
 
+measured = {}
 for steps in (pick(50, 2), pick(200, 4), 1300):
-    torch.manual_seed(1)
-    with clock(f"{steps} steps"):
-        sora = quick if steps == 1300 else train(Sora(config.model), steps)[0]
+    sora = quick
+    if steps < 1300:
+        torch.manual_seed(1)
+        with clock(f"{steps} steps"):
+            sora, _ = train(Sora(config.model), steps)
     videos, figures = right(sora)
     strip(*videos[:2], labels=[f"after {steps} steps: {clip.caption}" for clip in tests[:2]])
-    tell(f"loss {loss_of(sora):.3f}", figures)
+    measured[steps] = loss_of(sora), figures["all"]
+    tell(f"loss {measured[steps][0]:.3f}", figures)
+
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.4))
+for axis, values, name in zip(
+    axes, zip(*measured.values(), strict=True), ("loss", "share right"), strict=True
+):
+    axis.plot(measured.keys(), values, "o-")
+    axis.set(xlabel="steps", ylabel=name, ylim=(0, None))
+figure.tight_layout()
+plt.show()
 
 # %% [markdown]
-# **Explain.** The loss falls further between the first two, in 150 steps, than between the last two, in 1100: on a plot of the
-# whole it has gone flat. But there lie nearly all the clips that are right. Most of the loss is what nobody can know: what the
+# **Explain.** The loss falls further between the first two, in 150 steps, than between the last two, in 1100, where the line
+# has gone nearly flat. But there lie nearly all the clips that are right. Most of the loss is what nobody can know: what the
 # noise hides. A small part decides whether a shape is a square or a circle, and which way it goes, and that part still falls
 # when the curve looks as if it were done. So never judge by the loss alone.
 #
 # ## Breaking what works
 #
 # A mistake is best seen beside what works. So from here on every run begins with the weights of `quick`, and trains on for the
-# same number of steps, with the same batches and rates; the first has no mistake. (The rate is high and stays so, unlike
-# in `quick` itself, which ends with a rate of zero.)
+# same number of steps, with the same batches and rates; the first has no mistake. The rate is high and stays so, unlike in
+# `quick` itself, which ended with a rate of zero: so even without a mistake the loss rises at first, as such a restart undoes
+# what the falling rate had polished. Compare with this run, not with `quick`.
 
 # %%
 STEPS = pick(90, 4)
@@ -127,6 +141,11 @@ HOW = {"decay": 0.0}
 def go_on(**settings):
     """Train a copy of quick's network on."""
     return train(copy.deepcopy(quick.sora), STEPS, **{**HOW, **settings})
+
+
+print(
+    *stored.batches[0].prompts[:3], sep="\n"
+)  # what a batch holds: clips, here latents, prompts and actions
 
 
 def smooth(values):
@@ -161,7 +180,7 @@ tell("no mistake", good_figures)
 true_embedding = dit.time_embedding
 try:
     dit.time_embedding = lambda t, width: true_embedding(t / 1000, width)
-    show("t not scaled", *go_on())
+    _ = show("t not scaled", *go_on())
 finally:
     dit.time_embedding = true_embedding
 
@@ -177,7 +196,7 @@ finally:
 # the two runs are the same to the last digit. Are the clips?
 
 # %%
-show("no average", *go_on(ema=0.0))
+_ = show("no average", *go_on(ema=0.0))
 
 # %% [markdown]
 # **Explain.** The loss of a step is measured before the average is taken, so the two curves are one: whatever the average is
@@ -185,7 +204,7 @@ show("no average", *go_on(ema=0.0))
 #
 # ## Mistake 3: latents of the wrong scale
 #
-# The noise has variance one. If the latents have a tenth of that deviation, the picture is hidden at almost every t.
+# The noise has variance one. If the latents have a tenth of their deviation, the picture is hidden at almost every t.
 # **Predict:** will the loss be higher or lower?
 
 
@@ -202,7 +221,7 @@ sora, losses = go_on(latents=tenth)
 true_decode = quick.vae.decode
 try:
     quick.vae.decode = lambda z: true_decode(z * 10)
-    show("latents ten times too small", sora, losses)
+    _ = show("latents a tenth as wide", sora, losses)
 finally:
     quick.vae.decode = true_decode
 
@@ -234,7 +253,7 @@ tell("against the velocity", figures)
 #
 # **1.** Break something in training so that there is no error message, the loss looks fine, and the clips are wrong. Say
 # what a person should have looked at to find it. (A few ideas: the prompts of a batch one place off; the last word of
-# each left out; one colour called another, or one direction.)
+# each left out; one colour called another, or one direction. Mistake 3 shows how to change batches: `_replace(prompts=...)`.)
 
 
 # %% tags=["exercise"]
