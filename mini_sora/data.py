@@ -198,7 +198,7 @@ def captions_of(place):
 def batches(data, indices, workers):
     """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed,
     as those are that are stored."""
-    workers = 0 if isinstance(data, Stored) else workers
+    workers = 0 if getattr(data, "stored", False) else workers
     ahead = 4 if workers else None
     return DataLoader(
         data,
@@ -235,6 +235,8 @@ class Stored:
     """The first batches of a stream, made by every core when one is asked for, and shown again and again,
     each time round in another order; change: what becomes of each as it is stored, nothing by default."""
 
+    stored = True
+
     def __init__(self, stream, count, change=lambda shots: shots):
         self.stream, self.count, self.change = stream, count, change
 
@@ -248,3 +250,18 @@ class Stored:
         turn, place = divmod(index, self.count)
         generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
         return self.batches[torch.randperm(self.count, generator=generator)[place]]
+
+
+class Course:
+    """Batches of one kind after another: so many of each of the parts, (count, batches), in their order."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        self.stored = any(getattr(data, "stored", False) for _, data in parts)
+
+    def __getitem__(self, index):
+        for count, data in self.parts:
+            if index < count:
+                return data[index]
+            index -= count
+        raise IndexError("the course is over")

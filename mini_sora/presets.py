@@ -37,12 +37,15 @@ class DiTTraining:
     al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with;
     known: the share of clips with known frames; history: the highest noise time of those, which
     half of these clips get, so that a rollout can go on from frames that are not perfect;
-    stored: batches made and encoded once, 0 for clips that never repeat."""
+    course: what is easy comes first: for so many steps single bodies alone, then for so many all
+    families, both as squares of the model's own length and short side with short prompts, and then
+    everything; stored: batches of each of these made and encoded once, 0 for clips that never repeat."""
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
     known: float = 0.0
     history: float = 0.1
+    course: tuple[int, int] = (0, 0)
     stored: int = 256
     time: TimeSampling = TimeSampling("logit-normal", 1.0)
     fit: FitConfig = FitConfig(steps=1300, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=650)
@@ -119,7 +122,7 @@ PRESETS = {
             vae=VAEConfig(channels=8, frame_width=48, width=128, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=128, layers=6, heads=4, actions=5),
-            families=("shapes", "shapes", *_WORLD),
+            families=("shapes-simple", "shapes", "shapes", *_WORLD),
             versatile=True,
         ),
         vae=VAETraining(
@@ -129,9 +132,10 @@ PRESETS = {
         ),
         dit=DiTTraining(
             known=0.3,
-            stored=800,
+            course=(1500, 3500),
+            stored=600,
             fit=FitConfig(
-                steps=5500, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=2750
+                steps=9000, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500
             ),
         ),
     ),

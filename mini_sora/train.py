@@ -14,7 +14,7 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Folder, Stored, Stream, area, to_pixels
+from .data import Course, DataConfig, Folder, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit
@@ -83,6 +83,19 @@ def stream(config, clips, longest=None, families=()):
         return Folder(config.data, model.size, clips, config.seed, longest)
     whole = clips * area(min(model.frames, longest or model.frames), model.size)
     return Stream(config.data, families or model.families, whole, config.seed, longest)
+
+
+def course(config, clips, store=lambda data, steps: data):
+    """What the DiT is shown, easy things first (see DiTTraining): the batches of a run, a Course.
+    store: (batches, steps) -> what they are kept in."""
+    model, (alone, plain) = config.model, config.dit.course
+    square = DataConfig(sides=(min(model.size),), frames=(model.frames,))
+    whole, parts = clips * area(model.frames, model.size), [(config.dit.fit.steps, stream(config, clips))]
+    if not config.data.folder:  # whose seeds keep the parts apart: no scene comes in two of them
+        parts.insert(0, (plain, Stream(square, model.families, whole, config.seed + (1 << 20))))
+        parts.insert(0, (alone, Stream(square, ("shapes-simple",), whole, config.seed + (2 << 20))))
+    ranks = parallel.place()[1]
+    return Course([(steps * ranks, store(data, steps)) for steps, data in parts if steps])
 
 
 def vae_objective(config, device):
@@ -258,8 +271,11 @@ class Stages:
         sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
 
         encode = to_latents(vae, how.fit.precision)
-        data = stream(c, how.fit.batch)
-        data = Stored(data, how.stored, encode) if how.stored else data
+
+        def store(batches, steps):
+            return Stored(batches, min(how.stored, steps), encode) if how.stored else batches
+
+        data = course(c, how.fit.batch, store)
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)
         clips = self.samples(16)
         prompts = [clip.caption for _, some in clips for clip in some]

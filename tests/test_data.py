@@ -7,7 +7,7 @@ import torch
 from data_gen import make_clip
 from data_gen.board import ACTIONS
 from mini_sora.config import UserError
-from mini_sora.data import DataConfig, Stored, Stream, action_numbers, area, batches
+from mini_sora.data import Course, DataConfig, Stored, Stream, action_numbers, area, batches
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
 AREA = 6 * area(17, (32, 32))
@@ -94,6 +94,13 @@ def test_stored_batches_come_again_in_another_order():
     fresh = Stored(stream, 5, change=lambda shots: shots.prompts[0])
     assert list(batches(fresh, range(5, 8), workers=2)) == rounds[1][:3], "made once, not by each worker"
     assert "batches" in vars(fresh)
+
+
+def test_a_course_shows_one_part_after_another():
+    course = Course([(2, "ab"), (3, "cde"), (1, "f")])
+    assert [course[i] for i in range(6)] == list("abcdef")
+    with pytest.raises(IndexError, match="over"):
+        course[6]
 
 
 @pytest.mark.parametrize("setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}])
