@@ -17,7 +17,7 @@ from .data import Stored
 from .fit import compute_dtype, fit
 from .model import Sora
 from .tasks import MiniSora
-from .text import Tokenizer
+from .text import Tokenizer, tokenize
 from .train import dit_objective, stream, to_latents
 from .vae import VAE
 
@@ -28,9 +28,10 @@ def untrained(config, device="cpu"):
     """A model of a preset's shape, which is as fast as a trained one."""
     torch.manual_seed(0)
     vae, sora = VAE(config.model.vae), Sora(config.model)
+    tokenizer = Tokenizer.train(stream(config, 64)[0].prompts, config.model.text.merges)
     for p in sora.parameters():
         p.data += 0.02 * torch.randn_like(p)
-    return MiniSora(config.model, vae.to(device), sora.to(device), Tokenizer([]))
+    return MiniSora(config.model, vae.to(device), sora.to(device), tokenizer)
 
 
 def median_seconds(run, times=5):
@@ -57,9 +58,9 @@ def modules(config, device="cpu"):
     c, k, h, w = config.model.latent_shape(config.model.size, config.model.frames)
     x = torch.rand(8, 3, config.model.frames, *config.model.size, device=device)
     z, t = torch.randn(batch, c, k, h, w, device=device), torch.rand(batch, k, device=device)
-    tokens = torch.randint(256, (batch, 40), device=device)
-    mask = torch.ones(batch, 40, dtype=torch.bool, device=device)
-    text = torch.randn(batch, 40, config.model.text.width, device=device)
+    tokens, mask = tokenize(sora.tokenizer, [PROMPT] * batch, config.model.text.max_tokens)
+    tokens, mask = tokens.to(device), mask.to(device)
+    text = torch.randn(*tokens.shape, config.model.text.width, device=device)
     calls = {
         "VAE encoder, 8 clips": (sora.vae, lambda m, kind: m.posterior(x)[0]),
         "VAE decoder, 8 clips": (sora.vae, lambda m, kind: m.decode_raw(z[:8])),
@@ -78,9 +79,10 @@ def modules(config, device="cpu"):
     return rows
 
 
-def training(config, steps=10, device="cpu"):
-    """Whole steps of the DiT's training: [(what is changed, tokens a second, share of time waited for
-    data)]; the first row changes nothing."""
+def training(config, steps=24, skip=10, device="cpu"):
+    """Whole steps of the DiT's training: [(what is changed, tokens a second, share of time waited for data,
+    seconds that each batch took before)]; the first row changes nothing. skip: first steps that do not
+    count, in which a compiler compiles, and workers are ahead."""
     base = replace(config.dit.fit, steps=steps, warmup=1, workers=0, save_every=10**6, preview_every=10**6)
     changes = {
         "latents made before": base,
@@ -99,16 +101,19 @@ def training(config, steps=10, device="cpu"):
     for name, how in changes.items():
         sora = untrained(config, device)
         encode = to_latents(sora.vae, how.precision)
-        data, before = stream(config, how.batch), "clips" not in name
-        data = Stored(data, steps, encode) if before else data
+        data, before, began = stream(config, how.batch), "clips" not in name, time.perf_counter()
+        if before:
+            data = Stored(data, 8, encode)
+            len(data.batches)
+        ready = (time.perf_counter() - began) / 8 if before else 0.0
         loss = dit_objective(config, sora.tokenizer, device, None if before else encode)
         with tempfile.TemporaryDirectory() as out:
             fit(sora.sora, loss, data, how, out, quiet=True)
             lines = (Path(out) / "metrics.jsonl").read_text().splitlines()
-        rest = [json.loads(line) for line in lines][min(3, steps - 1) :]
-        seconds = statistics.median(row["seconds"] for row in rest)
-        waited = sum(row["waited"] for row in rest) / sum(row["seconds"] for row in rest)
-        rows.append((name, tokens / seconds, waited))
+        rest = [json.loads(line) for line in lines if "loss" in line][skip:]
+        seconds = sum(row["seconds"] for row in rest)
+        waited = sum(row["waited"] for row in rest) / seconds
+        rows.append((name, len(rest) * tokens / seconds, waited, ready))
     return rows
 
 
@@ -146,11 +151,11 @@ def report(config, device="cpu"):
         yield f"{name:32}{''.join(f'{s:9.3f}s' for s in seconds)}{seconds[0] / seconds[-1]:8.2f}"
     if len(kinds) == 1:
         yield "(no bfloat16: this processor has no units for it)"
-    yield f"\n{'training the DiT':32}{'tokens/s':>10}{'ratio':>8}{'waits for data':>16}"
+    yield f"\n{'training the DiT':32}{'tokens/s':>10}{'ratio':>8}{'waits for data':>16}{'a batch, once':>15}"
     base = None
-    for name, speed, waited in training(config, device=device):
+    for name, speed, waited, ready in training(config, device=device):
         base = base or speed
-        yield f"{name:32}{speed:10.0f}{speed / base:8.2f}{waited:16.1%}"
+        yield f"{name:32}{speed:10.0f}{speed / base:8.2f}{waited:16.1%}{ready:14.2f}s"
     yield f"\n{'one optimizer step':32}{'seconds':>10}{'ratio':>8}"
     base = None
     for name, seconds in optimizers(config, device):

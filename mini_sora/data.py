@@ -7,7 +7,6 @@ time or again after a resume. All clips of a batch have one grid; another batch 
 import csv
 import glob
 import os
-import signal
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -205,15 +204,16 @@ def batches(data, indices, workers):
         None,
         sampler=indices,
         num_workers=workers,
+        multiprocessing_context="fork" if workers else None,  # so that what they make need not be pickled
         prefetch_factor=ahead,
-        worker_init_fn=_deaf,
+        worker_init_fn=_apart,
         collate_fn=_as_it_is,
     )
 
 
-def _deaf(worker):
-    """Ctrl-C reaches all processes; only the first is to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _apart(worker):
+    """Ctrl-C, and what torchrun ends a run with, go to a whole group; only the first is to answer."""
+    os.setsid()
 
 
 def _as_it_is(batch):

@@ -118,9 +118,8 @@ class Gallery:
         return cards + self.cards(*self.clips(count=2, bodies=(2, 3), frames=1))
 
     def worlds(self):
-        names = [
-            name for name in dict.fromkeys(self.sora.config.families) if name not in (self.family, "play")
-        ]
+        shown = ("shapes", "shapes-simple", "play")  # elsewhere on the page
+        names = [name for name in dict.fromkeys(self.sora.config.families) if name not in shown]
         return [card for name in names for card in self.cards(*self.clips(name, count=2))]
 
     def play(self):

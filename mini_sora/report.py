@@ -8,6 +8,7 @@ import json
 import math
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,26 +24,28 @@ from .rows import film, rows_of
 
 
 def measure(sora, row, count, seed=0, **sampling):
-    """One row: (a table of its figures, [(video, prompt, report)] of what the model made)."""
+    """One row: (a table of its figures, [(video, prompt, report)] of what the model made).
+
+    Truth, ceiling and model each have their scores; unexplained: the share of clips in which something
+    comes from nowhere or vanishes; moves: of actions that lead where they may; whole: of the truth through
+    the VAE in which every fact of the scene is seen, told or not.
+    """
     clips = row.clips(count)
     prompts, actions = [row.prompt(clip) for clip in clips], [clip.actions for clip in clips]
     truth = np.stack([clip.video for clip in clips])
     rebuilt, psnr = through_vae(sora.vae, truth)
     videos = film(sora, row, clips, seed, **sampling)
-    reports = judge(videos, prompts, actions)
-    figures = {
-        "family": row.family,
-        "clips": count,
-        "model": scores(reports),
-        "ceiling": scores(judge(rebuilt, prompts, actions)),
-        "truth": scores(judge(truth, prompts, actions)),
-        "psnr": float(psnr.mean()),
-        "unexplained": float(np.mean([bool(found) for found in on_all_cores(apparitions, videos)])),
-    }
-    if row.family == "play":
-        moves = on_all_cores(displacements, videos, [clip.actions for clip in clips])
-        figures["moves"] = float(np.mean(moves))
-    figures["counted"] = row.counted
+    figures = {"family": row.family, "frames": row.frames, "clips": count, "counted": row.counted}
+    figures["psnr"] = float(psnr.mean())
+    for kind, shown in (("truth", truth), ("ceiling", rebuilt), ("model", videos)):
+        reports = judge(shown, prompts, actions)
+        figures[kind] = scores(reports)
+        strange = on_all_cores(apparitions, list(shown))
+        figures[kind]["unexplained"] = float(np.mean([bool(found) for found in strange]))
+        if row.family == "play":
+            figures[kind]["moves"] = float(np.mean(on_all_cores(displacements, list(shown), actions)))
+    whole = judge(rebuilt, [clip.facts for clip in clips], actions)
+    figures["ceiling"]["whole"] = scores(whole)["all"]
     figures["interval"] = interval(figures["model"][row.counted], count)
     return figures, list(zip(videos, prompts, reports, strict=True))
 
@@ -55,6 +58,8 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
     """
     rows = [row for row in rows_of(sora.config) if only in row.name]
+    beside = {row.beside for row in rows}
+    rows = [row for row in rows_of(sora.config) if row in rows or row.name in beside]
     asked = TASKS if sora.config.versatile else {}  # which no model can do that was never shown known frames
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
@@ -89,29 +94,42 @@ def summary(sora, results, **sampling):
     config = sora.config
     shape = config.latent_shape(config.size, config.frames)
     pixels = 3 * config.frames * config.size[0] * config.size[1]
-    worst = min(results.values(), key=lambda r: r["psnr"])
-    ceiling = min(results.values(), key=lambda r: r["ceiling"]["all"])
+    psnr = min(row["psnr"] for row in results.values())
+    whole = min(row["ceiling"]["whole"] for row in results.values())
     seconds = []
     for seed in range(5):
         began = time.perf_counter()
         sora.generate("a red circle moves left", seed=seed, **sampling)
         seconds.append(time.perf_counter() - began)
     found = [
-        ("VAE: PSNR, worst row, dB", worst["psnr"], ">= 34", 38),
-        ("VAE: truth through it accepted, worst row", ceiling["ceiling"]["all"], ">= 0.97", 0.99),
+        ("VAE: PSNR, worst row, dB", psnr, ">= 34", 38),
+        ("VAE: truth through it, every fact right, worst row", whole, ">= 0.97", 0.99),
         ("numbers per clip, pixels to latents", pixels / math.prod(shape), ">= 20", 20),
-        (
-            "from nowhere, or vanished",
-            float(np.mean([r["unexplained"] for r in results.values()])),
-            "<= 0.03",
-            0.005,
-        ),
         ("seconds for one clip, batch 1", float(np.median(seconds)), "<= 1.5", 0.3),
     ]
-    moves = [r["moves"] for r in results.values() if "moves" in r]
-    if moves:
-        found.append(("play: displacements right", moves[0], ">= 0.95", 0.99))
+    moving = [row for row in results.values() if row["frames"] > 1]  # in an image nothing can come or go
+    for kind, of in (("model", ""), ("ceiling", ", of the truth through the VAE")) if moving else ():
+        share, name, (low, high) = strangest(moving, kind)
+        what = f"from nowhere, or vanished{of}: {name}, {low:.1%} to {high:.1%}"
+        found.append((what, share, "<= 0.03", 0.005))
+        found += [
+            (f"play: displacements right{of}", row[kind]["moves"], ">= 0.95", 0.99)
+            for row in moving
+            if "moves" in row[kind]
+        ]
     return [list(row) for row in found]
+
+
+def strangest(rows, kind):
+    """Of all families that in whose clips most often something comes from nowhere or vanishes:
+    (share, family, 95% interval)."""
+    clips, strange = Counter(), Counter()
+    for row in rows:
+        clips[row["family"]] += row["clips"]
+        strange[row["family"]] += row["clips"] * row[kind]["unexplained"]
+    worst = max(clips, key=lambda name: strange[name] / clips[name])
+    share = strange[worst] / clips[worst]
+    return share, worst, interval(share, clips[worst])
 
 
 def fine(value, asked):
@@ -136,7 +154,7 @@ def table(report):
     lines.append("")
     for name, value, asked, aim in [*report["figures"], *report["tasks"]]:
         short = "" if fine(value, asked) else "  falls short"
-        lines.append(f"{name:58}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
+        lines.append(f"{name:72}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from .checkpoint import write_file
-from .config import with_flags
+from .config import require, with_flags
 from .evaluate import judge, scores
 from .presets import PRESETS
 from .rows import Row, film
@@ -84,13 +84,15 @@ def sweep(folder, seeds=3, count=256, progress=print):
     """
     folder, model = Path(folder), PRESETS["quick"].model
     kept = folder / "sweep.json"
-    results = json.loads(kept.read_text()) if kept.exists() else {}
+    saved = json.loads(kept.read_text()) if kept.exists() else {"clips": count, "results": {}}
+    judged, results = saved["clips"], saved["results"]
+    require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
     row = Row("test", model.families[0], size=model.size, frames=model.frames)
-    clips = row.clips(count)
+    clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
 
     def note(name, seed, figures):
         results.setdefault(name, {})[seed] = list(figures)
-        write_file(kept, json.dumps(results, indent=1).encode())
+        write_file(kept, json.dumps(saved, indent=1).encode())
         progress(f"seed {seed}, {name}: {figures[0]:.1%} right, {figures[1]:.2f} s")
 
     for seed in map(str, range(seeds)):

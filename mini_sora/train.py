@@ -180,11 +180,18 @@ class Stages:
         return sora, report
 
     def timed(self, name, stage, *inputs):
-        """Run a stage and note its seconds, loss and figure."""
-        began = time.perf_counter()
+        """Run a stage and note its seconds, loss and figure. Of what was done before a resume, the steps
+        alone count: what was made ready for them is made again."""
+        steps = self.metrics(name) if self.options["resume"] else []
+        earlier, began = sum(row.get("seconds", 0) for row in steps), time.perf_counter()
         result, loss, figure = stage(*inputs)
-        self.rows.append((name, time.perf_counter() - began, loss, figure))
+        self.rows.append((name, earlier + time.perf_counter() - began, loss, figure))
         return result
+
+    def metrics(self, name):
+        """What a training has written of its steps so far: a list of tables."""
+        path = self.out / name / "metrics.jsonl"
+        return [json.loads(line) for line in path.open()] if path.exists() else []
 
     def table(self):
         lines = [f"{'stage':10}{'seconds':>8}{'loss':>9}  figure"]
@@ -202,7 +209,7 @@ class Stages:
             self.table(),
         ]
         for name in ("dit",) if self.start else ("vae", "dit"):
-            rows = [json.loads(line) for line in (self.out / name / "metrics.jsonl").open()]
+            rows = self.metrics(name)
             steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
             found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
             span = max(1, len(steps) // lines)
@@ -262,7 +269,8 @@ class Stages:
     def train_dit(self, vae):
         c, how = self.config, self.config.dit
         torch.manual_seed(c.seed + 1)
-        words = [clip for i in range(64) for clip in stream(c, 32)[i].prompts]
+        shown = stream(c, 32)
+        words = [prompt for i in range(64) for prompt in shown[i].prompts]
         if self.start:
             network, tokenizer, known = self.start.sora, self.start.tokenizer, self.start.words
         else:

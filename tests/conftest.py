@@ -10,6 +10,14 @@ from mini_sora import MiniSora
 from mini_sora.__main__ import main
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests have measured and tell."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told" and report.when == "call":
+                terminalreporter.write_line(value)
+
+
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory):
     """A run of the smoke preset: every stage, a few steps each."""

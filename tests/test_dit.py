@@ -81,6 +81,16 @@ def test_size_and_length_are_told():
     longer = torch.cat([z, z[:, :, -1:]], 2), torch.cat([t, t[:, -1:]], 1)
     assert changed(model(z, t, text, mask), model(*longer, text, mask)[:, :, :3])
 
+    _, t, text, mask = inputs((3, 4, 4))
+    small, large = z[:, :, :, :2, :2].repeat(1, 1, 1, 2, 2), z[:, :, :, :2, :2].repeat(1, 1, 1, 6, 6)
+    found = [model(x, t, text, mask) for x in (small, large)]  # the same patch at every place
+    corner = found[0][..., :2, :2]
+    assert changed(corner, found[1][..., 2:4, 2:4]), "a picture's size is told"
+    model.frame.weight.data[:, 2 * 8 :] = 0  # no more, but for the place in eighths of the short side
+    found = [model(x, t, text, mask) for x in (small, large)]
+    torch.testing.assert_close(found[0][..., :2, :2], found[1][..., 2:4, 2:4])
+    assert changed(found[0][..., :2, :2], found[1][..., 4:6, 4:6])
+
 
 def test_noise_time_of_one_frame_reaches_that_frame():
     model = woken()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from torch import nn
 
 from mini_sora import checkpoint
 from mini_sora.config import UserError
-from mini_sora.fit import EMA, FitConfig, fit, rate_at, step_generator
+from mini_sora.fit import EMA, FitConfig, compute_dtype, fit, rate_at, step_generator
 from mini_sora.muon import Muon, orthogonalize
 
 CONFIG = FitConfig(steps=12, batch=8, warmup=2, precision="float32", save_every=4, preview_every=6)
@@ -128,6 +129,22 @@ def test_signals_then_resume_is_exact(tmp_path, number, code):
     run(tmp_path / "cut", resume=True)
     run(tmp_path / "whole")
     assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
+def test_a_signal_to_all_processes_saves(tmp_path):
+    """So torchrun ends a run: the workers, which make batches ahead, get the signal too."""
+    script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent)))
+    config = "test_fit.dataclasses.replace(test_fit.CONFIG, workers=1)"
+    script = script.replace("loss=slow", f"{config}, loss=slow")
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, start_new_session=True) as process:
+        for _ in range(6):
+            process.stdout.readline()
+        os.killpg(process.pid, signal.SIGTERM)
+        errors = process.communicate()[1]
+    assert process.returncode == 143, errors
+    assert checkpoint.steps_of(tmp_path / "checkpoints")[-1][0] >= 6
 
 
 MID_SAVE = """
@@ -286,6 +303,21 @@ def test_muon_moves_by_orthogonal_matrices():
     assert (weight * weight.grad).sum() < 0 and moved.min() > 0.04 and moved.max() < 0.16
 
 
-def test_bfloat16_trains_float32_weights(tmp_path):
-    model, _ = run(tmp_path, dataclasses.replace(CONFIG, precision="bfloat16"))
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_weights_are_float32_and_computed_with_as_asked(tmp_path, name):
+    class Noting(Net):
+        def forward(self, x):
+            seen.add(self.enter.weight.dtype)
+            return super().forward(x)
+
+    seen, config = set(), dataclasses.replace(CONFIG, precision=name)
+    model, _ = fit(Noting(), loss, range(99), config, tmp_path, quiet=True)
+    assert seen == {getattr(torch, name)}
     assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_bfloat16_is_for_processors_that_have_it(monkeypatch):
+    for able, kind in (({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert compute_dtype("auto") == kind and compute_dtype("float32") == torch.float32
+    assert compute_dtype("auto", "cuda") == torch.bfloat16

@@ -1,5 +1,6 @@
 """Two processes that train together do what one does with twice the batch."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import torch
 from test_fit import Net
 
 from mini_sora import checkpoint
-from mini_sora.fit import FitConfig, fit
+from mini_sora.fit import FitConfig, fit, step_generator
 from mini_sora.tasks import MiniSora
 
 CONFIG = FitConfig(steps=6, warmup=2, precision="float32", save_every=6, preview_every=6)
@@ -31,7 +32,20 @@ class Batches:
 
 
 def loss(forward, batch, generator):
-    return (forward(batch) - batch[:, :2].sin()).pow(2).mean()
+    noise = torch.randn(batch.shape, generator=generator)
+    return (forward(batch + 0.5 * noise) - batch[:, :2].sin()).pow(2).mean()
+
+
+def both():
+    """The loss of one process that does the work of two, with the noise that each would draw."""
+    step = itertools.count()
+
+    def mean(forward, batch, generator):
+        i = next(step)
+        losses = [loss(forward, half, step_generator(0, 2 * i + j)) for j, half in enumerate(batch.chunk(2))]
+        return sum(losses) / 2
+
+    return mean
 
 
 def start(*argv):
@@ -64,7 +78,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
         "fit(Net(), loss, Batches(1), CONFIG, sys.argv[1], quiet=True)\n"
     )
     start(script, tmp_path / "two")
-    fit(Net(), loss, Batches(2), CONFIG, tmp_path / "one", quiet=True)
+    fit(Net(), both(), Batches(2), CONFIG, tmp_path / "one", quiet=True)
     for two, one in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
         for name in one:
             torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=0)

@@ -23,9 +23,16 @@ def test_a_sweep_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "BASE", TINY)
     monkeypatch.setattr(sweep, "TRAININGS", {"base": {}, "words": {"model.dit.pooled": "false"}})
     monkeypatch.setattr(sweep, "SAMPLINGS", {"ddpm": {"sampler": "ddpm"}})
-    said = []
+    said, asked, film = [], [], sweep.film
+
+    def noting(sora, row, clips, **sampling):
+        asked.append(sampling)
+        return film(sora, row, clips, **sampling)
+
+    monkeypatch.setattr(sweep, "film", noting)
     results = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
     assert set(results) == {"base", "words", "ddpm"} and len(said) == 6
+    assert asked == [{}, {"sampler": "ddpm"}, {}] * 2
     assert all(set(row) == {"0", "1"} and row["0"][1] > 0 for row in results.values())
     vaes = [(tmp_path / "0" / name / "vae" / "metrics.jsonl").read_text() for name in ("00", "01")]
     assert vaes[0] == vaes[1]  # shared
@@ -34,6 +41,8 @@ def test_a_sweep_is_made_once(tmp_path, monkeypatch):
 
     again = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
     assert len(said) == 6 and again == results
+    with pytest.raises(UserError, match="judged by 4 clips, not by 5"):
+        sweep.sweep(tmp_path, seeds=2, count=5)
 
 
 @pytest.mark.parametrize("name", sweep.TRAININGS)

@@ -1,6 +1,8 @@
 """The big presets take their first steps, at a batch of one; others go on from weights that are shipped."""
 
+import multiprocessing
 import resource
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -8,42 +10,73 @@ import torch
 from PIL import Image
 
 from data_gen import parse
-from mini_sora.data import Shots
-from mini_sora.fit import FitConfig, fit
+from mini_sora.data import Shots, to_pixels
+from mini_sora.fit import FitConfig, fit, step_generator
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import Stages, course, dit_objective, stream, vae_objective
+from mini_sora.train import Stages, course, dit_objective, stream, to_latents, vae_objective
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "base"])
-def test_first_steps(name, tmp_path, capsys):
+def first_steps(name, out):
+    """A preset's first steps, at a batch of one: (parameters of the DiT, peak memory of this process, GB)."""
     config = PRESETS[name]
     side = config.model.size[0]
-    config = replace(config, data=replace(config.data, sides=(side,), frames=(5,), wide=False, most=1))
-    data = stream(config, 1, longest=5)
+    config = replace(config, data=replace(config.data, sides=(side,), frames=(17,), wide=False, most=1))
+    data = stream(config, 1, longest=config.vae.frames)
     torch.manual_seed(0)
-    vae, value = fit(
-        VAE(config.model.vae), vae_objective(config, "cpu"), data, FIRST, tmp_path / "v", quiet=True
-    )
+    vae, value = fit(VAE(config.model.vae), vae_objective(config, "cpu"), data, FIRST, out / "v", quiet=True)
     assert value > 0
-    vae.measure_latents([torch.rand(2, 3, 5, side, side)])
+    vae.measure_latents([to_pixels(data[0].clips)])
     network, tokenizer = Sora(config.model), Tokenizer([])
-
-    def encode(shots):
-        assert shots.clips.shape == (1, 5, side, side, 3)
-        return Shots(vae.encode(torch.rand(1, 3, 5, side, side)).detach(), shots.prompts, shots.actions)
-
-    loss = dit_objective(config, tokenizer, "cpu", encode)
-    network, value = fit(network, loss, stream(config, 1), FIRST, tmp_path / "d", quiet=True)
+    loss = dit_objective(config, tokenizer, "cpu", to_latents(vae, "float32"))
+    network, value = fit(network, loss, stream(config, 1), FIRST, out / "d", quiet=True)
     assert 0.1 < value < 10
-    count = sum(p.numel() for p in network.parameters()) / 1e6
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    with capsys.disabled():
-        print(f"\n{name}: {count:.1f}M parameters, first steps at batch 1 within {memory:.1f} GB")
+    return sum(p.numel() for p in network.parameters()), peak_memory()
+
+
+def peak_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+def test_first_steps(name, tmp_path, record_property):
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+        before = alone.submit(peak_memory).result()
+        count, memory = alone.submit(first_steps, name, tmp_path).result()
+    assert before < memory < 20
+    told = f"{name}: {count / 1e6:.1f}M parameters, first steps at batch 1 within {memory:.1f} GB"
+    record_property("told", told)  # which the summary prints
+
+
+def test_the_network_is_shown_what_the_settings_say():
+    """Of a thousand clips, with a network that only notes what it is shown."""
+    config, many, asked = PRESETS["tiny"], 1000, []
+
+    def forward(z_t, t, tokens, mask, actions):
+        asked.append((t, mask, actions))
+        return torch.zeros_like(z_t)
+
+    shots = Shots(torch.zeros(many, 1, 5, 1, 1), ["a red circle"] * many, torch.ones(many, 16).long())
+    dit_objective(config, Tokenizer([]), "cpu")(forward, shots, step_generator(0, 0))
+    ((t, mask, actions),), how = asked, config.dit
+    clear, dim = (t == 0).any(1), ((t > 0) & (t <= how.history)).any(1)
+    left = ~clear & ~dim
+    shares = {
+        "prompts left out": (mask.sum(1) == 1, how.drop_prompt),
+        "actions left out": ((actions == 0).all(1), how.drop_prompt),
+        "frames known as they are": (clear, how.known / 2),
+        "frames known with some noise": (dim, how.known / 2),
+        "times of their own": ((t != t[:, :1]).any(1)[left], how.own_times),
+    }
+    for what, (found, wanted) in shares.items():
+        share = found.float().mean()
+        assert abs(share - wanted) < 0.05, f"{what}: {share:.2f} of clips, not {wanted}"
+    assert not (clear & dim).any() and (actions == actions[:, :1]).all()
+    assert t[left].mean() > 0.6, "most is learned at high noise"
 
 
 def test_what_is_easy_is_shown_first():

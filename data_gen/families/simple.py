@@ -7,7 +7,7 @@ from ..scene import PALETTE, REACH, Body, Scene, window_of
 from ..words import SHAPE_NOUNS
 from .shapes import GRAMMAR, GRID, MARGIN, between, render, see, truth
 
-__all__ = ["facts", "render", "sample", "see", "tell", "truth"]
+__all__ = ["facts", "render", "sample", "see", "shows", "tell", "truth"]
 
 SHAPES = ("circle", "square", "triangle")
 MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "still": (0, 0)}
@@ -19,6 +19,12 @@ def is_heldout(shape, color, motion):
     """Whether a combination is kept from train and test: a tenth, every value in one or more."""
     index = 3 * SHAPES.index(shape) + list(PALETTE).index(color) + 2 * list(MOTIONS).index(motion)
     return index % 10 == 4
+
+
+def shows(body):
+    """Whether training shows such a body."""
+    known = body.shape in SHAPES and body.motion in MOTIONS
+    return known and not is_heldout(body.shape, body.color, body.motion)
 
 
 def _combinations(heldout):
