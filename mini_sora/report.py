@@ -108,7 +108,7 @@ def summary(sora, results, **sampling):
         ("seconds for one clip, batch 1", float(np.median(seconds)), "<= 1.5", 0.3),
     ]
     moving = [row for row in results.values() if row["frames"] > 1]  # in an image nothing can come or go
-    for kind, of in (("model", ""), ("ceiling", ", of the truth through the VAE")) if moving else ():
+    for kind, of in (("model", ""), ("ceiling", ", truth through the VAE")) if moving else ():
         share, name, (low, high) = strangest(moving, kind)
         what = f"from nowhere, or vanished{of}: {name}, {low:.1%} to {high:.1%}"
         found.append((what, share, "<= 0.03", 0.005))
@@ -154,7 +154,7 @@ def table(report):
     lines.append("")
     for name, value, asked, aim in [*report["figures"], *report["tasks"]]:
         short = "" if fine(value, asked) else "  falls short"
-        lines.append(f"{name:72}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
+        lines.append(f"{name:78}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
     return "\n".join(lines)
 
 
