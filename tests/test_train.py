@@ -22,7 +22,7 @@ FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
 
 
 def first_steps(name, out):
-    """A preset's first steps, at a batch of one: (weights without the VAE, peak memory of the process, GB)."""
+    """First steps of a preset, a batch of one: (weights without the VAE, peak memory of the process, GB)."""
     config = PRESETS[name]
     side = config.model.size[0]
     config = replace(config, data=replace(config.data, sides=(side,), frames=(17,), wide=False, most=1))
