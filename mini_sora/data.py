@@ -6,6 +6,7 @@ time or again after a resume. All clips of a batch have one grid; another batch 
 
 import csv
 import glob
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from data_gen import FAMILIES, make_batch
 from data_gen.env import ACTIONS
 
+from . import parallel
 from .config import UserError, check_numbers, require
 from .media import MOVIES, PICTURES, read_video
 
@@ -233,23 +235,28 @@ def on_all_cores(function, *columns):
 
 class Stored:
     """The first batches of a stream, made by every core when one is asked for, and shown again and again,
-    each time round in another order; change: what becomes of each as it is stored, nothing by default."""
+    each time round in another order; change: what becomes of each as it is stored, nothing by default.
+    Of n processes each makes, and may ask for, its own alone: batches r, r + n and so on."""
 
     stored = True
 
     def __init__(self, stream, count, change=lambda shots: shots):
-        self.stream, self.count, self.change = stream, count, change
+        self.stream, self.change = stream, change
+        self.rank, self.ranks = parallel.place()
+        self.share = math.ceil(count / self.ranks)
 
     @cached_property
     def batches(self):
-        made = batches(self.stream, range(self.count), os.cpu_count())
-        made = tqdm(made, total=self.count, desc="clips", unit="batch", delay=2, leave=False)
+        own = range(self.rank, self.share * self.ranks, self.ranks)
+        made = batches(self.stream, own, math.ceil(os.cpu_count() / self.ranks))
+        hidden = self.rank > 0
+        made = tqdm(made, total=len(own), desc="clips", unit="batch", delay=2, leave=False, disable=hidden)
         return [self.change(shots) for shots in made]
 
     def __getitem__(self, index):
-        turn, place = divmod(index, self.count)
+        turn, place = divmod(index // self.ranks, self.share)
         generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
-        return self.batches[torch.randperm(self.count, generator=generator)[place]]
+        return self.batches[torch.randperm(self.share, generator=generator)[place]]
 
 
 class Course:

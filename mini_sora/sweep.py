@@ -5,10 +5,15 @@ few flags changed. All film the same unseen scenes; those of one seed share a VA
 """
 
 import json
+import multiprocessing
+import os
 import shutil
 import statistics
 import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
+
+import torch
 
 from .checkpoint import write_file
 from .config import require, with_flags
@@ -77,37 +82,56 @@ def right(sora, row, clips, **sampling):
     return scores(judge(videos, [clip.caption for clip in clips]))["all"], seconds
 
 
-def sweep(folder, seeds=3, count=256, progress=print):
-    """All variants, seed by seed, into a folder; what is there already is not done again.
+def variant(name, seed, folder, count):
+    """Train a variant and judge it, on one core: ({name: (right, seconds)}, with those of SAMPLINGS too
+    for the first variant, whose seconds are a clip's)."""
+    torch.set_num_threads(1)
+    model, index, flags = PRESETS["quick"].model, list(TRAININGS).index(name), TRAININGS[name]
+    row = Row("test", model.families[0], size=model.size, frames=model.frames)
+    clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
+    out, base = folder / seed / f"{index:02d}", folder / seed / "00"
+    own = index == 0 or any(flag.startswith("model.vae") for flag in flags)
+    sora = trained(flags, seed, out, None if own else base)
+    lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
+    seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
+    asked = {} if index else SAMPLINGS
+    sampled = {other: right(sora, row, clips, **sampling) for other, sampling in asked.items()}
+    return {name: (right(sora, row, clips)[0], seconds), **sampled}
 
-    Returns {name: {seed: [right, seconds]}}, the seconds of training, or of one clip.
+
+def sweep(folder, seeds=3, count=256, progress=print):
+    """All variants and seeds into a folder, one on each core; what is there already is not done again.
+
+    Returns {name: {seed: [right, seconds]}}, the seconds of training, or of one clip, on one core.
     """
-    folder, model = Path(folder), PRESETS["quick"].model
+    folder = Path(folder)
     kept = folder / "sweep.json"
     saved = json.loads(kept.read_text()) if kept.exists() else {"clips": count, "results": {}}
     judged, results = saved["clips"], saved["results"]
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
-    row = Row("test", model.families[0], size=model.size, frames=model.frames)
-    clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
+    first, *others = TRAININGS
+    cores = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"))
 
-    def note(name, seed, figures):
-        results.setdefault(name, {})[seed] = list(figures)
-        write_file(kept, json.dumps(saved, indent=1).encode())
-        progress(f"seed {seed}, {name}: {figures[0]:.1%} right, {figures[1]:.2f} s")
+    def begin(seed, *names):
+        missing = [name for name in names if seed not in results.get(name, {})]
+        return {cores.submit(variant, name, seed, folder, count): (name, seed) for name in missing}
 
-    for seed in map(str, range(seeds)):
-        for i, (name, flags) in enumerate(TRAININGS.items()):
-            samplings = {} if flags else SAMPLINGS  # of the first
-            if all(seed in results.get(known, {}) for known in (name, *samplings)):
-                continue
-            out = folder / seed / f"{i:02d}"
-            own = i == 0 or any(flag.startswith("model.vae") for flag in flags)
-            sora = trained(flags, seed, out, None if own else folder / seed / "00")
-            lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
-            seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
-            note(name, seed, (right(sora, row, clips)[0], seconds))
-            for asked, sampling in samplings.items():
-                note(asked, seed, right(sora, row, clips, **sampling))
+    with cores:
+        jobs = {}
+        for seed in map(str, range(seeds)):
+            jobs |= begin(seed, first) or begin(seed, *others)
+        try:
+            while jobs:
+                for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                    name, seed = jobs.pop(job)
+                    for found, figures in job.result().items():
+                        results.setdefault(found, {})[seed] = list(figures)
+                        progress(f"seed {seed}, {found}: {figures[0]:.1%} right, {figures[1]:.2f} s")
+                    write_file(kept, json.dumps(saved, indent=1).encode())
+                    jobs |= begin(seed, *others) if name == first else {}  # which take its VAE
+        except BaseException:
+            cores.shutdown(cancel_futures=True)
+            raise
     return results
 
 

@@ -6,6 +6,7 @@ import torch
 
 from data_gen import make_clip
 from data_gen.board import ACTIONS
+from mini_sora import parallel
 from mini_sora.config import UserError
 from mini_sora.data import Course, DataConfig, Stored, Stream, action_numbers, area, batches
 
@@ -94,6 +95,18 @@ def test_stored_batches_come_again_in_another_order():
     fresh = Stored(stream, 5, change=lambda shots: shots.prompts[0])
     assert list(batches(fresh, range(5, 8), workers=2)) == rounds[1][:3], "made once, not by each worker"
     assert "batches" in vars(fresh)
+
+
+def test_each_process_stores_what_it_asks_for(monkeypatch):
+    stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
+    made, asked = [], []
+    for rank in range(2):
+        monkeypatch.setattr(parallel, "place", lambda rank=rank: (rank, 2))
+        stored = Stored(stream, 5, change=lambda shots: shots.prompts[0])  # 6, as each makes as many
+        asked += [stored[index] for index in range(rank, 12, 2)]
+        made.append(stored.batches)
+    assert made == [[stream[i].prompts[0] for i in range(rank, 6, 2)] for rank in range(2)]
+    assert sorted(asked) == sorted(2 * (made[0] + made[1]))
 
 
 def test_a_course_shows_one_part_after_another():

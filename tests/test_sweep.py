@@ -1,5 +1,8 @@
 """The experiments behind the settings: each is trained once, and only once."""
 
+import os
+import time
+
 import pytest
 
 from mini_sora import sweep
@@ -23,16 +26,17 @@ def test_a_sweep_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "BASE", TINY)
     monkeypatch.setattr(sweep, "TRAININGS", {"base": {}, "words": {"model.dit.pooled": "false"}})
     monkeypatch.setattr(sweep, "SAMPLINGS", {"ddpm": {"sampler": "ddpm"}})
-    said, asked, film = [], [], sweep.film
+    said, film = [], sweep.film
 
-    def noting(sora, row, clips, **sampling):
-        asked.append(sampling)
+    def noting(sora, row, clips, **sampling):  # in the processes of the sweep
+        (tmp_path / f"asked-{os.getpid()}-{time.time_ns()}").write_text(repr(sampling))
         return film(sora, row, clips, **sampling)
 
     monkeypatch.setattr(sweep, "film", noting)
     results = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
     assert set(results) == {"base", "words", "ddpm"} and len(said) == 6
-    assert asked == [{}, {"sampler": "ddpm"}, {}] * 2
+    asked = sorted(path.read_text() for path in tmp_path.glob("asked-*"))
+    assert asked == ["{'sampler': 'ddpm'}"] * 2 + ["{}"] * 4
     assert all(set(row) == {"0", "1"} and row["0"][1] > 0 for row in results.values())
     vaes = [(tmp_path / "0" / name / "vae" / "metrics.jsonl").read_text() for name in ("00", "01")]
     assert vaes[0] == vaes[1]  # shared
