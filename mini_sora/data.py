@@ -9,7 +9,7 @@ import glob
 import math
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -225,12 +225,10 @@ def _as_it_is(batch):
 def on_all_cores(function, *columns):
     """[function(*row) for each row of some lists], where there are many by all cores."""
     rows = list(zip(*columns, strict=True))
-
-    class Results:
-        def __getitem__(self, index):
-            return function(*rows[index])
-
-    return list(batches(Results(), range(len(rows)), os.cpu_count() if len(rows) >= 64 else 0))
+    if len(rows) < 64:
+        return [function(*row) for row in rows]
+    found = dict(parallel.on_each_core([partial(function, *row) for row in rows]))
+    return [found[place] for place in range(len(rows))]
 
 
 class Stored:

@@ -9,12 +9,14 @@ import math
 import re
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_gen import apparitions, displacements
 
+from . import parallel
 from .checkpoint import write_file
 from .config import require, to_dict
 from .data import on_all_cores
@@ -53,7 +55,7 @@ def measure(sora, row, count, seed=0, **sampling):
 def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     """Ask a model for every row of its report and every task, or those with a text in their names.
 
-    count: clips a row; progress: called with (done, all, name) before each. Returns (report,
+    count: clips a row; progress: called with (done, all, name) as it goes. Returns (report,
     examples): report = {"rows": {name: figures}, "figures": [(name, value, asked, aim)], "tasks": the
     same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
     """
@@ -63,21 +65,25 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     asked = TASKS if sora.config.versatile else {}  # which no model can do that was never shown known frames
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
-    results, examples, figures = {}, {}, []
-    for i, row in enumerate(rows):
+    calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
+    calls |= {name: partial(task, sora, count, seed=seed, **sampling) for name, task in tasks.items()}
+    names, found = list(calls), {}
+    if progress:
+        progress(0, len(names), names[0])
+    shared = parallel.on_each_core if sora.device.type == "cpu" else parallel.in_turn
+    for place, result in shared(list(calls.values())):
+        found[names[place]] = result
         if progress:
-            progress(i, len(rows) + len(tasks), row.name)
-        results[row.name], examples[row.name] = measure(sora, row, count, seed, **sampling)
+            progress(len(found), len(names), names[place])
+    results = {row.name: found[row.name][0] for row in rows}
+    for row in rows:
         least, aim = row.least, row.aim
         if row.beside in results:
             least = results[row.beside]["model"]["all"] - 0.05
             aim = least + 0.03
         results[row.name] |= {"least": least, "aim": aim}
-    for i, (name, task) in enumerate(tasks.items(), len(rows)):
-        if progress:
-            progress(i, len(rows) + len(tasks), name)
-        found = task(sora, count, seed=seed, **sampling)
-        figures += [[what, *figure] for what, figure in found.items()]
+    examples = {row.name: found[row.name][1] for row in rows}
+    figures = [[what, *figure] for name in tasks for what, figure in found[name].items()]
     report = {
         "weights": to_dict(sora.config),
         "seed": seed,

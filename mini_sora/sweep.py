@@ -5,19 +5,16 @@ few flags changed. All film the same unseen scenes; those of one seed share a VA
 """
 
 import json
-import multiprocessing
-import os
 import shutil
 import statistics
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from .checkpoint import write_file
 from .config import require, with_flags
 from .evaluate import judge, scores
+from .parallel import on_each_core
 from .presets import PRESETS
 from .rows import Row, film
 from .train import Stages, prepare
@@ -85,7 +82,6 @@ def right(sora, row, clips, **sampling):
 def variant(name, seed, folder, count):
     """Train a variant and judge it, on one core: ({name: (right, seconds)}, with those of SAMPLINGS too
     for the first variant, whose seconds are a clip's)."""
-    torch.set_num_threads(1)
     model, index, flags = PRESETS["quick"].model, list(TRAININGS).index(name), TRAININGS[name]
     row = Row("test", model.families[0], size=model.size, frames=model.frames)
     clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
@@ -110,28 +106,13 @@ def sweep(folder, seeds=3, count=256, progress=print):
     judged, results = saved["clips"], saved["results"]
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
     first, *others = TRAININGS
-    cores = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"))
-
-    def begin(seed, *names):
-        missing = [name for name in names if seed not in results.get(name, {})]
-        return {cores.submit(variant, name, seed, folder, count): (name, seed) for name in missing}
-
-    with cores:
-        jobs = {}
-        for seed in map(str, range(seeds)):
-            jobs |= begin(seed, first) or begin(seed, *others)
-        try:
-            while jobs:
-                for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                    name, seed = jobs.pop(job)
-                    for found, figures in job.result().items():
-                        results.setdefault(found, {})[seed] = list(figures)
-                        progress(f"seed {seed}, {found}: {figures[0]:.1%} right, {figures[1]:.2f} s")
-                    write_file(kept, json.dumps(saved, indent=1).encode())
-                    jobs |= begin(seed, *others) if name == first else {}  # which take its VAE
-        except BaseException:
-            cores.shutdown(cancel_futures=True)
-            raise
+    for names in ([first], others):  # which take the VAE of the first
+        left = [(n, s) for s in map(str, range(seeds)) for n in names if s not in results.get(n, {})]
+        for place, figures in on_each_core([partial(variant, *job, folder, count) for job in left]):
+            for name, (share, seconds) in figures.items():
+                results.setdefault(name, {})[left[place][1]] = [share, seconds]
+                progress(f"seed {left[place][1]}, {name}: {share:.1%} right, {seconds:.2f} s")
+            write_file(kept, json.dumps(saved, indent=1).encode())
     return results
 
 
