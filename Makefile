@@ -13,7 +13,7 @@ help:
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
 	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and ship it (PRESET=quick, PRESET=simple: minutes)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
-	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, two hours (runs/sweep)"
+	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, hours (runs/sweep)"
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, grade the assignments, fail on any difference"
 	@echo "make mutants plant mistakes into the solutions of the assignments: are they found?"
 	@echo "make student pack what students get, lessons, assignments, grader and library, without a solution (student.tar.gz)"

@@ -126,7 +126,7 @@ def _paths(values, where=""):
 
 @contextmanager
 def _bar():
-    """A progress bar, for what is done in named parts: called with (done, all, name of one)."""
+    """A progress bar, for what is done in named parts: called with (done, all, one's name)."""
     with tqdm(delay=1, leave=False) as bar:
 
         def progress(done, all, name):

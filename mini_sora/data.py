@@ -7,6 +7,7 @@ time or again after a resume. All clips of a batch have one grid; another batch 
 import csv
 import glob
 import math
+import multiprocessing
 import os
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -196,21 +197,26 @@ def captions_of(place):
     return listed
 
 
-def batches(data, indices, workers):
-    """data[i] for each of some indices, in their order, made ahead by so many processes; 0: when needed,
-    as those are that are stored."""
-    workers = 0 if getattr(data, "stored", False) else workers
-    ahead = 4 if workers else None
+def batches(data, indices, workers, ordered=True):
+    """data[i] for each of some indices, made ahead by so many processes, in their order or as they are
+    done; 0: when needed, as those are that are stored, and all that such a process asks for."""
+    workers = 0 if getattr(data, "stored", False) or in_worker() else workers
     return DataLoader(
         data,
         None,
         sampler=indices,
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,  # so that what they make need not be pickled
-        prefetch_factor=ahead,
+        prefetch_factor=(4 if ordered else 1) if workers else None,
         worker_init_fn=_apart,
         collate_fn=_as_it_is,
+        in_order=ordered,
     )
+
+
+def in_worker():
+    """Whether this process is one that another has started to make things ahead."""
+    return multiprocessing.current_process().daemon
 
 
 def _apart(worker):
@@ -222,19 +228,44 @@ def _as_it_is(batch):
     return batch
 
 
+class Calls:
+    """The results of functions without arguments, as data: (place, result, what was wrong)."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __getitem__(self, place):
+        try:
+            return place, self.calls[place](), None
+        except UserError as error:
+            return place, None, error
+
+
+def share_out(calls, cores=None):
+    """(place, result) of functions without arguments that need nothing of one another, as they are
+    done: where there is one for each core or more, each on a core and a thread of its own, which is
+    faster than one after another on all. cores: all there are where not said, 0 for none but this."""
+    cores = os.cpu_count() if cores is None else cores
+    workers = cores if len(calls) >= cores else 0
+    for place, result, wrong in batches(Calls(calls), range(len(calls)), workers, ordered=False):
+        if wrong:
+            raise wrong
+        yield place, result
+
+
 def on_all_cores(function, *columns):
-    """[function(*row) for each row of some lists], where there are many by all cores."""
-    rows = list(zip(*columns, strict=True))
-    if len(rows) < 64:
-        return [function(*row) for row in rows]
-    found = dict(parallel.on_each_core([partial(function, *row) for row in rows]))
-    return [found[place] for place in range(len(rows))]
+    """[function(*row) for each row of some lists], where there are many shared out among the cores."""
+    calls = [partial(function, *row) for row in zip(*columns, strict=True)]
+    if len(calls) < 64:
+        return [call() for call in calls]
+    found = dict(share_out(calls))
+    return [found[place] for place in range(len(calls))]
 
 
 class Stored:
     """The first batches of a stream, made by every core when one is asked for, and shown again and again,
     each time round in another order; change: what becomes of each as it is stored, nothing by default.
-    Of n processes each makes, and may ask for, its own alone: batches r, r + n and so on."""
+    Of n processes each makes, and may ask for, its own alone, equally many: batches r, r + n and so on."""
 
     stored = True
 
@@ -247,7 +278,7 @@ class Stored:
     def batches(self):
         own = range(self.rank, self.share * self.ranks, self.ranks)
         made = batches(self.stream, own, math.ceil(os.cpu_count() / self.ranks))
-        hidden = self.rank > 0
+        hidden = self.rank > 0 or in_worker()
         made = tqdm(made, total=len(own), desc="clips", unit="batch", delay=2, leave=False, disable=hidden)
         return [self.change(shots) for shots in made]
 

@@ -1,10 +1,6 @@
-"""Several processes: those that train one model (torchrun), each on its own batches, with averaged
-gradients; and those that share out what can be done apart, one on each core."""
+"""Several processes that train one model (torchrun): each takes its own batches, gradients are averaged."""
 
-import multiprocessing
 import os
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import torch
 from torch import distributed
@@ -45,40 +41,3 @@ def average(tensors):
         flat /= distributed.get_world_size()
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
-
-
-def in_turn(calls):
-    """(place, result) of functions without arguments, one after another."""
-    yield from ((place, call()) for place, call in enumerate(calls))
-
-
-def on_each_core(calls):
-    """The same for calls that need nothing of one another, as they are done: each on a core and a thread
-    of its own, which is faster than all threads in one call."""
-    if multiprocessing.parent_process():  # this is such a core
-        yield from in_turn(calls)
-        return
-    cores = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"), _settle, (calls,))
-    with cores:
-        places = {cores.submit(_call, place): place for place in range(len(calls))}
-        try:
-            yield from ((places[done], done.result()) for done in as_completed(places))
-        except BaseException:
-            for call in places:
-                call.cancel()
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-
-
-def _settle(calls):
-    """What each core begins with: the calls, as a fork has them unpickled; one thread; and no ear for
-    Ctrl-C, which the process that shares out the work answers."""
-    global _calls
-    _calls = calls
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _call(place):
-    return _calls[place]()

@@ -16,10 +16,9 @@ import numpy as np
 
 from data_gen import apparitions, displacements
 
-from . import parallel
 from .checkpoint import write_file
 from .config import require, to_dict
-from .data import on_all_cores
+from .data import on_all_cores, share_out
 from .evaluate import interval, judge, scores, sheet, through_vae
 from .measures import TASKS
 from .rows import film, rows_of
@@ -55,9 +54,10 @@ def measure(sora, row, count, seed=0, **sampling):
 def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     """Ask a model for every row of its report and every task, or those with a text in their names.
 
-    count: clips a row; progress: called with (done, all, name) as it goes. Returns (report,
-    examples): report = {"rows": {name: figures}, "figures": [(name, value, asked, aim)], "tasks": the
-    same}, examples = {name: [(video, prompt, report)]}. Same seed, same figures, but for the seconds.
+    count: clips a row; progress: called with (done, all, name) before the first, with its name, and
+    after each that is done. Returns (report, examples): report = {"rows": {name: figures}, "figures":
+    [(name, value, asked, aim)], "tasks": the same}, examples = {name: [(video, prompt, report)]}. Same
+    seed, same figures, but for the seconds.
     """
     rows = [row for row in rows_of(sora.config) if only in row.name]
     beside = {row.beside for row in rows}
@@ -68,10 +68,10 @@ def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
     calls |= {name: partial(task, sora, count, seed=seed, **sampling) for name, task in tasks.items()}
     names, found = list(calls), {}
+    cores = None if sora.device.type == "cpu" else 0  # a process that was forked cannot use a GPU
     if progress:
         progress(0, len(names), names[0])
-    shared = parallel.on_each_core if sora.device.type == "cpu" else parallel.in_turn
-    for place, result in shared(list(calls.values())):
+    for place, result in share_out(list(calls.values()), cores):
         found[names[place]] = result
         if progress:
             progress(len(found), len(names), names[place])

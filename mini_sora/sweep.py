@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .checkpoint import write_file
 from .config import require, with_flags
+from .data import share_out
 from .evaluate import judge, scores
-from .parallel import on_each_core
 from .presets import PRESETS
 from .rows import Row, film
 from .train import Stages, prepare
@@ -66,37 +66,34 @@ def trained(flags, seed, out, shared=None):
     out.mkdir(parents=True, exist_ok=True)
     prepare(config, out, force=False)
     if shared and not (out / "vae").exists():
-        shutil.copytree(shared / "vae", out / "vae")
+        shutil.copytree(shared / "vae", out / "copy", dirs_exist_ok=True)
+        (out / "copy").rename(out / "vae")
     stages = Stages(config, out, resume=True, device="cpu", inexact=False, quiet=True)
     return stages.train_dit(stages.train_vae()[0])[0]
 
 
-def right(sora, row, clips, **sampling):
-    """The share of clips that are as asked, and the seconds that one took."""
+def variant(name, seed, folder, count):
+    """(the share of clips that are as asked, seconds) of one variant; the seconds are those of its
+    training, or where it is the first model, sampled otherwise, those of one clip."""
+    flags, sampling = TRAININGS.get(name, {}), SAMPLINGS.get(name, {})
+    index, base = list(TRAININGS).index(name) if name in TRAININGS else 0, folder / seed / "00"
+    own = index == 0 or any(flag.startswith("model.vae") for flag in flags)
+    out = folder / seed / f"{index:02d}"
+    sora = trained(flags, seed, out, None if own else base)
+    model = PRESETS["quick"].model
+    row = Row("test", model.families[0], size=model.size, frames=model.frames)
+    clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
     began = time.perf_counter()
     videos = film(sora, row, clips, **sampling)
-    seconds = (time.perf_counter() - began) / len(clips)
+    seconds = (time.perf_counter() - began) / count
+    if name in TRAININGS:
+        lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
+        seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
     return scores(judge(videos, [clip.caption for clip in clips]))["all"], seconds
 
 
-def variant(name, seed, folder, count):
-    """Train a variant and judge it, on one core: ({name: (right, seconds)}, with those of SAMPLINGS too
-    for the first variant, whose seconds are a clip's)."""
-    model, index, flags = PRESETS["quick"].model, list(TRAININGS).index(name), TRAININGS[name]
-    row = Row("test", model.families[0], size=model.size, frames=model.frames)
-    clips = row.clips(count, first=1 << 21)  # not those of the report: by these, settings are chosen
-    out, base = folder / seed / f"{index:02d}", folder / seed / "00"
-    own = index == 0 or any(flag.startswith("model.vae") for flag in flags)
-    sora = trained(flags, seed, out, None if own else base)
-    lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
-    seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
-    asked = {} if index else SAMPLINGS
-    sampled = {other: right(sora, row, clips, **sampling) for other, sampling in asked.items()}
-    return {name: (right(sora, row, clips)[0], seconds), **sampled}
-
-
 def sweep(folder, seeds=3, count=256, progress=print):
-    """All variants and seeds into a folder, one on each core; what is there already is not done again.
+    """All variants and seeds into a folder, one to a core; what is there already is not done again.
 
     Returns {name: {seed: [right, seconds]}}, the seconds of training, or of one clip, on one core.
     """
@@ -106,13 +103,13 @@ def sweep(folder, seeds=3, count=256, progress=print):
     judged, results = saved["clips"], saved["results"]
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
     first, *others = TRAININGS
-    for names in ([first], others):  # which take the VAE of the first
+    for names in ([first], [*others, *SAMPLINGS]):  # which take the VAE of the first, or all of it
         left = [(n, s) for s in map(str, range(seeds)) for n in names if s not in results.get(n, {})]
-        for place, figures in on_each_core([partial(variant, *job, folder, count) for job in left]):
-            for name, (share, seconds) in figures.items():
-                results.setdefault(name, {})[left[place][1]] = [share, seconds]
-                progress(f"seed {left[place][1]}, {name}: {share:.1%} right, {seconds:.2f} s")
+        for place, (share, seconds) in share_out([partial(variant, *job, folder, count) for job in left]):
+            name, seed = left[place]
+            results.setdefault(name, {})[seed] = [share, seconds]
             write_file(kept, json.dumps(saved, indent=1).encode())
+            progress(f"seed {seed}, {name}: {share:.1%} right, {seconds:.2f} s")
     return results
 
 

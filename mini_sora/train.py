@@ -85,9 +85,9 @@ def stream(config, clips, longest=None, families=()):
     return Stream(config.data, families or model.families, whole, config.seed, longest)
 
 
-def course(config, clips, store=lambda data, steps: data):
+def course(config, clips, store=lambda data, count: data):
     """What the DiT is shown, easy things first (see DiTTraining): the batches of a run, a Course.
-    store: (batches, steps) -> what they are kept in."""
+    store: (batches, how many are asked for) -> what they are kept in."""
     model, (alone, plain) = config.model, config.dit.course
     square = DataConfig(sides=(min(model.size),), frames=(model.frames,))
     whole, parts = clips * area(model.frames, model.size), [(config.dit.fit.steps, stream(config, clips))]
@@ -95,7 +95,7 @@ def course(config, clips, store=lambda data, steps: data):
         parts.insert(0, (plain, Stream(square, model.families, whole, config.seed + (1 << 20))))
         parts.insert(0, (alone, Stream(square, ("shapes-simple",), whole, config.seed + (2 << 20))))
     ranks = parallel.place()[1]
-    return Course([(steps * ranks, store(data, steps)) for steps, data in parts if steps])
+    return Course([(steps * ranks, store(data, steps * ranks)) for steps, data in parts if steps])
 
 
 def vae_objective(config, device):
@@ -280,8 +280,8 @@ class Stages:
 
         encode = to_latents(vae, how.fit.precision)
 
-        def store(batches, steps):
-            return Stored(batches, min(how.stored, steps), encode) if how.stored else batches
+        def store(batches, count):
+            return Stored(batches, min(how.stored, count), encode) if how.stored else batches
 
         data = course(c, how.fit.batch, store)
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)

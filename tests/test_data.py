@@ -1,4 +1,9 @@
+import gc
+import multiprocessing
+import os
+import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +13,7 @@ from data_gen import make_clip
 from data_gen.board import ACTIONS
 from mini_sora import parallel
 from mini_sora.config import UserError
-from mini_sora.data import Course, DataConfig, Stored, Stream, action_numbers, area, batches
+from mini_sora.data import Course, DataConfig, Stored, Stream, action_numbers, area, batches, share_out
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
 AREA = 6 * area(17, (32, 32))
@@ -107,6 +112,47 @@ def test_each_process_stores_what_it_asks_for(monkeypatch):
         made.append(stored.batches)
     assert made == [[stream[i].prompts[0] for i in range(rank, 6, 2)] for rank in range(2)]
     assert sorted(asked) == sorted(2 * (made[0] + made[1]))
+
+
+def where(place):
+    time.sleep(0.2)
+    return place, os.getpid(), torch.get_num_threads()
+
+
+def test_calls_are_shared_out_a_thread_to_each(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        found = dict(share_out([partial(where, place) for place in range(6)]))
+        few = [result for _, result in share_out([partial(where, 0)])]
+    finally:
+        torch.set_num_threads(threads)
+    assert {key: place for key, (place, _, _) in found.items()} == {i: i for i in range(6)}
+    assert len({pid for _, pid, _ in found.values()} | {os.getpid()}) == 3
+    assert {count for _, _, count in found.values()} == {1}
+    assert few == [(0, os.getpid(), 3)], "one call alone has all threads"
+    inner = partial(lambda calls: [pid for _, (_, pid, _) in share_out(calls)], [partial(where, 0)] * 2)
+    assert all(pids[0] == pids[1] != os.getpid() for _, pids in share_out([inner] * 2))
+
+
+def test_what_is_done_first_comes_first(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    calls = [partial(time.sleep, seconds) for seconds in (2.0, 0.1, 0.1, 0.1)]
+    assert [place for place, _ in share_out(calls)] == [1, 2, 3, 0]
+
+
+def test_a_mistake_in_a_shared_call_ends_all(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    def mistake():
+        raise UserError("no such thing")
+
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"^no such thing$"):
+        list(share_out([mistake] + [partial(time.sleep, 60)] * 8))
+    gc.collect()
+    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
 
 
 def test_a_course_shows_one_part_after_another():

@@ -1,39 +1,93 @@
-"""Calls that are shared out among the cores."""
+"""Two processes that train together do what one does with twice the batch."""
 
-import multiprocessing
+import itertools
 import os
-import time
-from functools import partial
+import subprocess
+import sys
+from pathlib import Path
 
-import pytest
 import torch
+from test_fit import Net
 
-from mini_sora.config import UserError
-from mini_sora.parallel import on_each_core
+from mini_sora import checkpoint
+from mini_sora.fit import FitConfig, fit, step_generator
+from mini_sora.tasks import MiniSora
 
-
-def where(place):
-    return place, os.getpid(), torch.get_num_threads()
-
-
-def test_each_call_has_a_core_and_a_thread():
-    found = dict(on_each_core([partial(where, place) for place in range(6)]))
-    assert {key: place for key, (place, _, _) in found.items()} == {i: i for i in range(6)}
-    assert os.getpid() not in {pid for _, pid, _ in found.values()}
-    assert {threads for _, _, threads in found.values()} == {1}
+CONFIG = FitConfig(steps=6, warmup=2, precision="float32", save_every=6, preview_every=6)
 
 
-def test_a_core_shares_nothing_out_again():
-    nested = partial(lambda calls: (os.getpid(), list(on_each_core(calls))), [partial(where, 0)] * 2)
-    for _, (outer, inner) in on_each_core([nested, nested]):
-        assert {pid for _, (_, pid, _) in inner} == {outer}
+class Batches:
+    """Batch i: four samples, or those of two batches together."""
+
+    def __init__(self, together):
+        self.together = together
+
+    def __getitem__(self, i):
+        n = self.together
+        parts = [
+            torch.randn(4, 3, generator=torch.Generator().manual_seed(i * n + j))
+            for j in range(self.together)
+        ]
+        return torch.cat(parts)
 
 
-def test_one_mistake_ends_all():
-    def mistake():
-        raise UserError("no such thing")
+def loss(forward, batch, generator):
+    noise = torch.randn(batch.shape, generator=generator)
+    return (forward(batch + 0.5 * noise) - batch[:, :2].sin()).pow(2).mean()
 
-    began = time.monotonic()
-    with pytest.raises(UserError, match="no such thing"):
-        list(on_each_core([partial(time.sleep, 60), mistake, partial(time.sleep, 60)]))
-    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
+
+def both():
+    """The loss of one process that does the work of two, with the noise that each would draw."""
+    step = itertools.count()
+
+    def mean(forward, batch, generator):
+        i = next(step)
+        losses = [loss(forward, half, step_generator(0, 2 * i + j)) for j, half in enumerate(batch.chunk(2))]
+        return sum(losses) / 2
+
+    return mean
+
+
+def start(*argv):
+    """Run Python in two processes that know of one another."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *argv]
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        [str(a) for a in command],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def weights(out):
+    tensors, meta = checkpoint.load_latest(out / "checkpoints")
+    assert meta["step"] == 6
+    return tensors["model"], tensors["ema"]
+
+
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys\nfrom mini_sora import parallel\nfrom test_parallel import *\n"
+        "parallel.begin('cpu')\n"
+        "assert parallel.place()[1] == 2\n"
+        "fit(Net(), loss, Batches(1), CONFIG, sys.argv[1], quiet=True)\n"
+    )
+    start(script, tmp_path / "two")
+    fit(Net(), both(), Batches(2), CONFIG, tmp_path / "one", quiet=True)
+    for two, one in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
+        for name in one:
+            torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=0)
+    fit(Net(), loss, Batches(1), CONFIG, tmp_path / "half", quiet=True)  # which the test would notice
+    assert max((weights(tmp_path / "half")[0][n] - one[n]).abs().max() for n in one) > 1e-4
+
+
+def test_a_whole_run_on_two_processes_leaves_a_model(tmp_path):
+    out = tmp_path / "run"
+    done = start("-m", "--", "mini_sora", "train", "--preset", "smoke", "--out", out)
+    assert done.stdout.count("verdict") == 1, "only the first process judges and prints"
+    assert MiniSora.from_pretrained(out).generate("a red circle rises", steps=2).frames.shape[0] == 17

@@ -91,8 +91,8 @@ def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
     assert set(evaluate(untrained, 2, only="32x40", steps=1)[0]["rows"]) == {"square", "32x40"}
     right = found["rows"]["square"]["model"]["all"]
     assert found["rows"]["32x40"]["least"] == right - 0.05
-    assert [said[:2] for said in told] == [(i, 3) for i in range(4)]
-    assert {name for _, _, name in told} == {"square", "32x40", "loop"}
+    assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "square"
+    assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
     assert re.search(r"loop: seam +1.500 .* falls short", table(found))
 
 
