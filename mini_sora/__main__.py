@@ -20,7 +20,7 @@ from .fit import compute_dtype
 from .gallery import gallery
 from .pipeline import WEIGHTS, check_device
 from .presets import PRESETS
-from .report import evaluate, table, write
+from .report import evaluate, table
 from .tasks import MiniSora
 from .train import train
 from .video import check_writable
@@ -73,7 +73,8 @@ def build_parser():
     )
     sub.add_argument("--count", type=whole, default=256, help="clips to judge for each row (256)")
     sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
-    sub.add_argument("-o", "--output", help="a directory for report.json and pictures of what went wrong")
+    sub.add_argument("-o", "--output", help="a directory for report.json, and pictures of what went wrong")
+    sub.add_argument("--resume", action="store_true", help="go on with the report there, row by row")
     sub.add_argument("--force", action="store_true", help="replace what is there")
     add_sampling(sub)
 
@@ -139,18 +140,23 @@ def _bar():
 
 def run_evaluate(args):
     require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
-    if args.output:
-        folder = Path(args.output)
-        require(args.force or not folder.exists(), f"{folder} exists; choose another name, or --force")
+    folder = Path(args.output) if args.output else None
+    require(folder or not args.resume, "--resume goes on with a report; name its directory with -o")
+    require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
+    if folder:
+        kept = folder / "report.json"
+        require(kept.is_file() or not args.resume, f"there is no report to go on with in {folder}")
+        fine = args.resume or args.force or not folder.exists()
+        require(fine, f"{folder} exists; choose another name, go on with --resume, or --force")
         require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
         check_writable((folder if folder.exists() else folder.parent) / "report.json", force=True)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
+    how = {"folder": folder, "resume": args.resume, **sampling_of(args)}
     with _bar() as progress:
-        report, examples = evaluate(sora, args.count, args.rows, progress=progress, **sampling_of(args))
+        report = evaluate(sora, args.count, args.rows, progress=progress, **how)
     print(table(report))
-    if args.output:
-        write(folder, report, examples)
-        print(f"\n{folder}/failures shows what went wrong, {folder}/report.json has every figure")
+    if folder:
+        print(f"\n{folder}/failures shows what went wrong, {kept} has every figure")
 
 
 def run_gallery(args):

@@ -248,7 +248,7 @@ def gallery(sora, name, report=None, progress=None):
         right, ceiling = figures["model"][counted], figures["ceiling"][counted]
         shares = f"{right:.1%}", f"{low:.1%} to {high:.1%}", f"{ceiling:.1%}"
         rows.append([row, str(figures["clips"]), *shares])
-    told = report.get("tasks", ())
+    told = [figure for figures in report.get("tasks", {}).values() for figure in figures]
     tasks = [[name, f"{value:.2f}", asked, f"{aim:g}"] for name, value, asked, aim in told]
     page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

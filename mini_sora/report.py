@@ -4,6 +4,7 @@ Each row asks for many clips of one kind, judges them, and stands beside its cei
 same clips of the world through the VAE, and beside the truth itself.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -51,48 +52,77 @@ def measure(sora, row, count, seed=0, **sampling):
     return figures, list(zip(videos, prompts, reports, strict=True))
 
 
-def evaluate(sora, count=256, only="", seed=0, progress=None, **sampling):
+def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progress=None, **sampling):
     """Ask a model for every row of its report and every task, or those with a text in their names.
 
-    count: clips a row; progress: called with (done, all, name) before the first, with its name, and
-    after each that is done. Returns (report, examples): report = {"rows": {name: figures}, "figures":
-    [(name, value, asked, aim)], "tasks": the same}, examples = {name: [(video, prompt, report)]}. Same
-    seed, same figures, but for the seconds.
+    count: clips a row; folder: where report.json is kept, written anew after each row and task, with the
+    first clips of each row, and the first that are not as asked, in clips/ and failures/; resume: what
+    is in the report there is not measured again; progress: called with (done, all, name) before the first,
+    with its name, and after each that is done. Returns the report: {"rows": {name: figures}, "tasks": {name:
+    [(what, value, asked, aim)]}, "figures": [the same], ...}. Same seed, same figures, but for the
+    seconds. Raises UserError where nothing has such a name, or the report is of another model.
     """
-    rows = [row for row in rows_of(sora.config) if only in row.name]
+    every = rows_of(sora.config)
+    rows = [row for row in every if only in row.name]
     beside = {row.beside for row in rows}
-    rows = [row for row in rows_of(sora.config) if row in rows or row.name in beside]
+    rows = [row for row in every if row in rows or row.name in beside]
     asked = TASKS if sora.config.versatile else {}  # which no model can do that was never shown known frames
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
+    about = {"weights": to_dict(sora.config), "digest": digest(sora), "seed": seed, "clips": count}
+    about = json.loads(json.dumps(about | {"sampling": sampling}))
+    report = about | {"rows": {}, "tasks": {}, "figures": []}
+    if resume:
+        report = json.loads((Path(folder) / "report.json").read_text())
+        same = {name: report.get(name) for name in about} == about
+        require(same, f"the report in {folder} is of other weights or settings; choose another directory")
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
     calls |= {name: partial(task, sora, count, seed=seed, **sampling) for name, task in tasks.items()}
-    names, found = list(calls), {}
+    # Those left, from the last one on, as that is the longest: a minute of video.
+    names = [name for name in reversed(calls) if name not in report["rows"] | report["tasks"]]
     cores = None if sora.device.type == "cpu" else 0  # a process that was forked cannot use a GPU
-    if progress:
+    if progress and names:
         progress(0, len(names), names[0])
-    for place, result in share_out(list(calls.values()), cores):
-        found[names[place]] = result
+    for done, (place, found) in enumerate(share_out([calls[name] for name in names], cores), 1):
+        name = names[place]
+        if name in tasks:
+            report["tasks"][name] = [[what, *figure] for what, figure in found.items()]
+        else:
+            report["rows"][name], examples = found
+            if folder:
+                show(folder, name, examples)
+        if folder:
+            keep(folder, report)
         if progress:
-            progress(len(found), len(names), names[place])
-    results = {row.name: found[row.name][0] for row in rows}
+            progress(done, len(names), name)
+    report["rows"] = asked_of(every, report["rows"])
+    report["tasks"] = {name: report["tasks"][name] for name in TASKS if name in report["tasks"]}
+    report["figures"] = summary(sora, report["rows"], **sampling) if report["rows"] else []
+    if folder:
+        keep(folder, report)
+    return report
+
+
+def digest(sora):
+    """What the weights are, as text: others have another."""
+    made = hashlib.sha256()
+    for part in (sora.vae, sora.sora):
+        for value in part.state_dict().values():
+            made.update(value.cpu().numpy().tobytes())
+    return made.hexdigest()
+
+
+def asked_of(rows, results):
+    """The figures of rows in their order, each with what is asked, least, and hoped for, aim."""
+    found = {}
     for row in rows:
-        least, aim = row.least, row.aim
-        if row.beside in results:
-            least = results[row.beside]["model"]["all"] - 0.05
-            aim = least + 0.03
-        results[row.name] |= {"least": least, "aim": aim}
-    examples = {row.name: found[row.name][1] for row in rows}
-    figures = [[what, *figure] for name in tasks for what, figure in found[name].items()]
-    report = {
-        "weights": to_dict(sora.config),
-        "seed": seed,
-        "clips": count,
-        "rows": results,
-        "tasks": figures,
-    }
-    report["figures"] = summary(sora, results, **sampling) if rows else []
-    return report, examples
+        if row.name in results:
+            least, aim = row.least, row.aim
+            if row.beside in results:
+                least = results[row.beside]["model"]["all"] - 0.05
+                aim = least + 0.03
+            found[row.name] = results[row.name] | {"least": least, "aim": aim}
+    return found
 
 
 def summary(sora, results, **sampling):
@@ -158,24 +188,24 @@ def table(report):
             f"{row['least']:8.1%}{row['aim']:7.0%}{short}"
         )
     lines.append("")
-    for name, value, asked, aim in [*report["figures"], *report["tasks"]]:
+    told = [figure for figures in report["tasks"].values() for figure in figures]
+    for name, value, asked, aim in [*report["figures"], *told]:
         short = "" if fine(value, asked) else "  falls short"
         lines.append(f"{name:78}{value:8.3f}  asked {asked}, aim {aim:g}{short}")
     return "\n".join(lines)
 
 
-def write(folder, report, examples):
-    """Leave a report in a folder: report.json, clips.png with the first clips of the rows, and
-    failures/, where each row has a picture of the first clips that are not as asked."""
-    folder = Path(folder)
-    (folder / "failures").mkdir(parents=True, exist_ok=True)
-    few = max(1, 24 // max(1, len(examples)))
-    first = [example for made in examples.values() for example in made[:few]]
-    if first:
-        write_file(folder / "clips.png", sheet(*zip(*first, strict=True)))
-    for name, made in examples.items():
-        failures = [(video, prompt, report) for video, prompt, report in made if report and not report.ok]
-        if failures:
-            path = folder / "failures" / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
-            write_file(path, sheet(*zip(*failures[:12], strict=True)))
-    write_file(folder / "report.json", json.dumps(report, indent=1).encode())
+def keep(folder, report):
+    """Write a report into a folder, as report.json."""
+    write_file(Path(folder) / "report.json", json.dumps(report, indent=1).encode())
+
+
+def show(folder, name, examples):
+    """Leave pictures of a row's clips, [(video, prompt, report)], in a folder: the first ones in clips/, and
+    the first that are not as asked in failures/."""
+    wrong = [example for example in examples if example[2] and not example[2].ok]
+    for kind, some in (("clips", examples[:12]), ("failures", wrong[:12])):
+        if some:
+            (Path(folder) / kind).mkdir(parents=True, exist_ok=True)
+            path = Path(folder) / kind / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
+            write_file(path, sheet(*zip(*some, strict=True)))

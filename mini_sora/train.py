@@ -20,7 +20,7 @@ from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit
 from .model import Sora, words_of
 from .pipeline import check_device
-from .report import evaluate, table, write
+from .report import evaluate, keep, show, table
 from .rows import Row, film
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize
@@ -302,19 +302,22 @@ class Stages:
 
     def judge(self, sora):
         if self.config.data.folder:
-            return self.show(sora)
-        report, examples = evaluate(sora, self.config.judged)
-        write(self.out / "report", report, examples)
+            return self.look(sora)
+        folder = self.out / "report"
+        begun = self.options["resume"] and (folder / "report.json").exists()
+        report = evaluate(sora, self.config.judged, folder=folder, resume=begun)
         right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]
         return report, "", f"{right[0][0]}: {right[0][1]:.1%} right, ceiling {right[0][2]:.1%}"
 
-    def show(self, sora):
+    def look(self, sora):
         """Where no checker knows the clips, they can only be looked at."""
         (row, clips), *_ = self.samples(24)
         prompts = [clip.caption for clip in clips]
         _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
         examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
         figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38]]
-        report = {"weights": to_dict(sora.config), "seed": 0, "rows": {}, "tasks": [], "figures": figures}
-        write(self.out / "report", report, {"own clips": examples})
-        return report, "", f"{len(clips)} clips to look at in {self.out / 'report' / 'clips.png'}"
+        report = {"weights": to_dict(sora.config), "rows": {}, "tasks": {}, "figures": figures}
+        folder = self.out / "report"
+        show(folder, "own clips", examples)
+        keep(folder, report)
+        return report, "", f"{len(clips)} clips to look at in {folder / 'clips'}"

@@ -236,9 +236,15 @@ def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys):
     assert main(["evaluate", "--weights", str(smoke_run), "--count", "4", "-o", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "ceiling" in printed and "95% interval" in printed and "falls short" in printed
-    assert {path.name for path in out.iterdir()} == {"report.json", "clips.png", "failures"}
+    assert {path.name for path in out.iterdir()} == {"report.json", "clips", "failures"}
     assert [path.suffix for path in (out / "failures").iterdir()] == [".png", ".png"]
-    assert "exists" in fails(capsys, "evaluate", "--weights", smoke_run, "-o", out)
+    again = ("evaluate", "--weights", str(smoke_run), "--count", "4", "-o", str(out))
+    assert "exists" in fails(capsys, *again)
+    assert main([*again, "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == printed.splitlines()[:3]
+    assert "exclude" in fails(capsys, *again, "--resume", "--force")
+    assert "no report" in fails(capsys, *again[:-1], tmp_path, "--resume")
+    assert "-o" in fails(capsys, *again[:-2], "--resume")
 
 
 def test_doctor(capsys):

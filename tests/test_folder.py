@@ -84,7 +84,7 @@ def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["train", "--preset", "smoke", "--data", str(place), "--out", str(out)]) == 0
     assert "2 clips to look at" in capsys.readouterr().out
-    with Image.open(out / "report" / "clips.png") as sheet:
+    with Image.open(out / "report" / "clips" / "own-clips.png") as sheet:
         assert sheet.size[0] > 100
     sora = MiniSora.from_pretrained(out)
     assert {"circle", "square"} <= sora.words

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import re
@@ -11,10 +12,11 @@ from data_gen.families import shapes
 from data_gen.faults import FAULTS
 from mini_sora import report
 from mini_sora.config import UserError
+from mini_sora.data import share_out
 from mini_sora.evaluate import interval
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
-from mini_sora.report import evaluate, fine, measure, summary, table, write
+from mini_sora.report import evaluate, fine, measure, summary, table
 from mini_sora.rows import Row, rows_of
 from mini_sora.tasks import MiniSora
 from mini_sora.text import Tokenizer
@@ -62,22 +64,47 @@ def test_clips_are_of_their_kind(row):
 
 
 def test_evaluation_has_ceiling_and_truth_and_repeats(smoke, tmp_path):
-    found, examples = evaluate(smoke, count=6)
-    assert set(found["rows"]) == set(examples) == {"shapes-simple", "heldout"}
+    found = evaluate(smoke, count=6, folder=tmp_path / "r")
+    assert set(found["rows"]) == {"shapes-simple", "heldout"}
     for row in found["rows"].values():
         assert row["truth"]["all"] == 1.0 and row["clips"] == 6
         assert {"all", "count", "color", "shape", "steady"} <= set(row["ceiling"])
         assert row["interval"][0] <= row["model"]["all"] <= row["interval"][1]
-    again, _ = evaluate(smoke, count=6)
-    assert again["rows"] == found["rows"]
-    write(tmp_path / "r", found, examples)
-    assert json.loads((tmp_path / "r" / "report.json").read_text())["seed"] == 0
-    assert (tmp_path / "r" / "failures" / "heldout.png").stat().st_size > 1000
+    assert evaluate(smoke, count=6)["rows"] == found["rows"]
+    assert json.loads((tmp_path / "r" / "report.json").read_text()) == json.loads(json.dumps(found))
+    for kind in ("clips", "failures"):
+        assert (tmp_path / "r" / kind / "heldout.png").stat().st_size > 1000
     assert "falls short" in table(found) and "heldout" in table(found)
 
 
+def test_a_report_goes_on_where_it_stopped(smoke, tmp_path, monkeypatch):
+    """Stopped at its second row, it has the first, which is not measured again."""
+    whole, asked, stopped = evaluate(smoke, 2), [], [True]
+
+    def stopping(sora, row, *args):
+        asked.append(row.name)
+        if len(asked) == 2 and stopped[0]:
+            raise KeyboardInterrupt
+        return measure(sora, row, *args)
+
+    monkeypatch.setattr(report, "measure", stopping)
+    monkeypatch.setattr(report, "share_out", lambda calls, cores: share_out(calls, 0))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(smoke, 2, folder=tmp_path)
+    stopped[0] = False
+    found = evaluate(smoke, 2, folder=tmp_path, resume=True)
+    assert asked == ["heldout", "shapes-simple", "shapes-simple"]
+    assert list(found["rows"]) == list(whole["rows"])
+    assert json.dumps(found["rows"]) == json.dumps(whole["rows"])
+    other = MiniSora(smoke.config, copy.deepcopy(smoke.vae), smoke.sora, smoke.tokenizer)
+    other.vae.latent_mean += 0.1
+    for model, count in ((other, 2), (smoke, 3)):
+        with pytest.raises(UserError, match="other weights or settings"):
+            evaluate(model, count, folder=tmp_path, resume=True)
+
+
 def test_only_some_rows(smoke):
-    assert set(evaluate(smoke, 2, only="held")[0]["rows"]) == {"heldout"}
+    assert set(evaluate(smoke, 2, only="held")["rows"]) == {"heldout"}
     with pytest.raises(UserError, match="dogs"):
         evaluate(smoke, 2, only="dogs")
 
@@ -87,11 +114,11 @@ def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
     monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0)}})
     told = []
-    found = evaluate(untrained, 2, steps=1, progress=lambda *a: told.append(a))[0]
-    assert set(evaluate(untrained, 2, only="32x40", steps=1)[0]["rows"]) == {"square", "32x40"}
+    found = evaluate(untrained, 2, steps=1, progress=lambda *a: told.append(a))
+    assert set(evaluate(untrained, 2, only="32x40", steps=1)["rows"]) == {"square", "32x40"}
     right = found["rows"]["square"]["model"]["all"]
     assert found["rows"]["32x40"]["least"] == right - 0.05
-    assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "square"
+    assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "loop"
     assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
     assert re.search(r"loop: seam +1.500 .* falls short", table(found))
 
