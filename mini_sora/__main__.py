@@ -144,8 +144,6 @@ def run_evaluate(args):
     require(folder or not args.resume, "--resume goes on with a report; name its directory with -o")
     require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
     if folder:
-        kept = folder / "report.json"
-        require(kept.is_file() or not args.resume, f"there is no report to go on with in {folder}")
         fine = args.resume or args.force or not folder.exists()
         require(fine, f"{folder} exists; choose another name, go on with --resume, or --force")
         require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
@@ -156,7 +154,7 @@ def run_evaluate(args):
         report = evaluate(sora, args.count, args.rows, progress=progress, **how)
     print(table(report))
     if folder:
-        print(f"\n{folder}/failures shows what went wrong, {kept} has every figure")
+        print(f"\n{folder} shows its clips, and those that went wrong; its report.json has every figure")
 
 
 def run_gallery(args):

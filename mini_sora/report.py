@@ -73,7 +73,7 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     about = json.loads(json.dumps(about | {"sampling": sampling}))
     report = about | {"rows": {}, "tasks": {}, "figures": []}
     if resume:
-        report = json.loads((Path(folder) / "report.json").read_text())
+        report = earlier(folder)
         same = {name: report.get(name) for name in about} == about
         require(same, f"the report in {folder} is of other weights or settings; choose another directory")
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
@@ -100,6 +100,16 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     report["figures"] = summary(sora, report["rows"], **sampling) if report["rows"] else []
     if folder:
         keep(folder, report)
+    return report
+
+
+def earlier(folder):
+    """The report that was kept in a folder. Raises UserError where there is none."""
+    try:
+        report = json.loads((Path(folder) / "report.json").read_text())
+    except (OSError, ValueError):
+        report = None
+    require(isinstance(report, dict), f"{folder} has no report to go on with; replace it with --force")
     return report
 
 
