@@ -207,6 +207,7 @@ def table(report):
 
 def keep(folder, report):
     """Write a report into a folder, as report.json."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     write_file(Path(folder) / "report.json", json.dumps(report, indent=1).encode())
 
 

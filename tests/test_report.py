@@ -109,12 +109,12 @@ def test_only_some_rows(smoke):
         evaluate(smoke, 2, only="dogs")
 
 
-def test_a_row_is_measured_against_the_square_one(untrained, monkeypatch):
+def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypatch):
     rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
     monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0)}})
     told = []
-    found = evaluate(untrained, 2, steps=1, progress=lambda *a: told.append(a))
+    found = evaluate(untrained, 2, folder=tmp_path / "r", steps=1, progress=lambda *a: told.append(a))
     assert set(evaluate(untrained, 2, only="32x40", steps=1)["rows"]) == {"square", "32x40"}
     right = found["rows"]["square"]["model"]["all"]
     assert found["rows"]["32x40"]["least"] == right - 0.05
