@@ -26,7 +26,7 @@ from .video import FPS
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
-FAR = 0.5  # short sides: of a shorter way, single steps are less than what the VAE leaves unsure
+FAR = 0.45  # short sides: of a shorter way, single steps are less than what the VAE leaves unsure
 PIXEL = 1 / 32  # short sides
 
 

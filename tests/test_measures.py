@@ -221,3 +221,11 @@ def test_only_the_colour_is_changed():
         assert dataclasses.replace(new, color=old.color) == old and same == rest and new.color != old.color
         assert new.color in caption and old.color not in re.findall(r"\w+", caption)
         parse(caption)
+
+
+@pytest.mark.parametrize("family", ["shapes-simple", "shapes"])
+def test_every_family_has_scenes_that_go_far(family):
+    quick = MiniSora.from_pretrained("quick")
+    quick.config = dataclasses.replace(quick.config, families=(family,))
+    clips = measures.scenes_of(quick, 4, 37, measures.MOVING, least=measures.FAR)
+    assert all(clip.scene.bodies[0].extent >= measures.FAR for clip in clips)
