@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SEED ?= 0
 PRESET ?= tiny
+DEVICE ?= cpu
 
 .PHONY: help demo test quick weights bench sweep notebooks mutants student clean
 
@@ -11,7 +12,7 @@ help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
 	@echo "make test    install, lint, test"
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
-	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and put it into mini_sora/weights (PRESET=quick, PRESET=simple: minutes)"
+	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and put it into mini_sora/weights (PRESET=quick, PRESET=simple: minutes; PRESET=tiny-gpu DEVICE=cuda: a larger one on a GPU)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, hours (runs/sweep)"
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, grade the assignments, fail on any difference"
@@ -41,7 +42,7 @@ quick: $(READY)
 	$(BIN)/python -m mini_sora train --preset quick --out runs/quick --seed $(SEED) --force
 
 weights: $(READY)
-	$(BIN)/python -m mini_sora train --preset $(PRESET) --out runs/$(PRESET) --seed $(SEED) \
+	$(BIN)/python -m mini_sora train --preset $(PRESET) --out runs/$(PRESET) --seed $(SEED) --device $(DEVICE) \
 		$(if $(wildcard runs/$(PRESET)/config.json),--resume)
 	rm -rf mini_sora/weights/$(PRESET)
 	cp -r runs/$(PRESET)/model mini_sora/weights/$(PRESET)

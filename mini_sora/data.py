@@ -9,6 +9,7 @@ import glob
 import math
 import multiprocessing
 import os
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,9 +32,9 @@ WIDEST = 16 / 9
 
 
 def to_pixels(video):
-    """uint8 (B, T, H, W, 3) -> float32 (B, 3, T, H, W) in [-1, 1]."""
-    x = torch.as_tensor(np.ascontiguousarray(video)).permute(0, 4, 1, 2, 3)
-    return x.float() / 127.5 - 1
+    """uint8 (B, T, H, W, 3) -> float32 (B, 3, T, H, W) in [-1, 1], on the device that a tensor is on."""
+    x = video if isinstance(video, torch.Tensor) else torch.as_tensor(np.ascontiguousarray(video))
+    return x.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def to_uint8(x):
@@ -199,7 +200,10 @@ def captions_of(place):
 
 def batches(data, indices, workers, ordered=True):
     """data[i] for each of some indices, made ahead by so many processes, in their order or as they are
-    done; 0: when needed, as those are that are stored, and all that such a process asks for."""
+    done, or what such data plays for them; 0: when needed, as those are that are stored, and all that
+    such a process asks for."""
+    if isinstance(data, Replayed | Course):
+        return data.play(indices, workers)
     workers = 0 if getattr(data, "stored", False) or in_worker() else workers
     return DataLoader(
         data,
@@ -288,16 +292,45 @@ class Stored:
         return self.batches[torch.randperm(self.share, generator=generator)[place]]
 
 
+class Replayed:
+    """A stream whose batches are shown again while workers make new ones, for a GPU that is faster than
+    they are: of so many steps, `shown`, the first has a new batch, and each other one of the newest, drawn
+    at random, of which no more than `count` are kept. change: what becomes of each, once. Which are shown
+    depends on the seed and the step alone; of n processes each makes, and shows again, its own."""
+
+    def __init__(self, stream, count, shown, change=lambda shots: shots):
+        self.stream, self.count, self.shown, self.change = stream, count, shown, change
+
+    def play(self, indices, workers):
+        """The batches of some steps that follow one another, as `batches` asks for them."""
+        rank, ranks = parallel.place()
+        turns = [index // ranks for index in indices]
+        if not turns:
+            return
+        earlier = math.ceil(turns[0] / self.shown)  # of which a run that goes on makes the last again
+        first, last = max(0, earlier - self.count), math.ceil((turns[-1] + 1) / self.shown)
+        fresh = iter(batches(self.stream, [ranks * i + rank for i in range(first, last)], workers))
+        newest = deque((self.change(next(fresh)) for _ in range(first, earlier)), maxlen=self.count)
+        for turn in turns:
+            if turn % self.shown == 0:
+                newest.append(self.change(next(fresh)))
+                yield newest[-1]
+            else:
+                generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
+                yield newest[int(torch.randint(len(newest), (), generator=generator))]
+
+
 class Course:
     """Batches of one kind after another: so many of each of the parts, (count, batches), in their order."""
 
     def __init__(self, parts):
         self.parts = parts
-        self.stored = any(getattr(data, "stored", False) for _, data in parts)
 
-    def __getitem__(self, index):
+    def play(self, indices, workers):
+        """The batches of some steps, as `batches` asks for them."""
+        start = 0
         for count, data in self.parts:
-            if index < count:
-                return data[index]
-            index -= count
-        raise IndexError("the course is over")
+            own = [index - start for index in indices if start <= index < start + count]
+            if own:
+                yield from batches(data, own, workers)
+            start += count

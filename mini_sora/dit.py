@@ -135,10 +135,12 @@ class DiT(nn.Module):
         """
         grid, patch = z.shape[2:], self.config.patch
         coords = coordinates(patch, grid, z.device)  # (N, 3)
+        frames = (grid[0] // patch[0], -1)
         x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
         eighths = coords * coords.new_tensor([1, 8 / min(grid[1:]), 8 / min(grid[1:])])  # of a short side
-        x = x + self.place(waves(eighths).to(x.dtype))
-        x = x.unflatten(1, (grid[0] // patch[0], -1))  # (B, K', P, D)
+        place = self.place(waves(eighths).to(x.dtype))  # (N, D)
+        # A sum, not a view: else torch.compile would compile the first block apart from the others.
+        x = x.unflatten(1, frames) + place.unflatten(0, frames)  # (B, K', P, D)
         angles = rotary_angles(coords, x.shape[-1] // self.config.heads)
 
         condition = self.time(time_embedding(t[:, :: patch[0]], 256).to(x.dtype))  # (B, K', D)

@@ -6,6 +6,7 @@ random state to go on bit for bit (on one kind of processor): model, EMA, optimi
 
 import json
 import math
+import re
 import signal
 import time
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class FitConfig:
     clip: float = 1.0
     ema: float = 0.99
     precision: str = "auto"  # float32, bfloat16, or auto: bfloat16 where the processor has it
-    compile: bool = False  # let torch.compile fuse what it can; needs a C++ compiler
+    compile: bool = False  # let torch.compile fuse the operations of each block; needs a C++ compiler
     workers: int = 0  # processes that make batches ahead; 0: this one makes each when it needs it
     save_every: int = 500
     preview_every: int = 500
@@ -62,6 +63,14 @@ def compute_dtype(precision, device="cpu"):
 def step_generator(seed, step):
     """The source of all randomness of one step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def unit_noise(shape, generator, device):
+    """Unit Gaussian noise, drawn where it is needed: on a GPU from a seed that the generator gives."""
+    if torch.device(device).type != "cpu":
+        seed = int(torch.randint(2**62, (), generator=generator))
+        generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(shape, generator=generator, device=device)
 
 
 def rate_at(step, config):
@@ -127,6 +136,24 @@ def _unflatten(optimizers, table):
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def compiled(model):
+    """{block: its forward, compiled}: once for all blocks of a kind, for all sizes above 1."""
+    blocks = [module for name, module in model.named_modules() if re.search(r"blocks\.\d+$", name)]
+    return {block: torch.compile(block.forward, dynamic=True) for block in blocks}
+
+
+@contextmanager
+def instead(forwards):
+    """Within this block modules have these forwards, {module: function}."""
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module in forwards:
+            del module.forward
+
+
 @contextmanager
 def _interrupts():
     """Within this block a first SIGINT or SIGTERM is only noted; a second acts at once."""
@@ -153,7 +180,7 @@ def fit(
     """Train a model; returns it with its averaged weights, and the last losses' mean.
 
     model: a module on its device; loss: (forward, batch, generator) -> a number, where forward is
-    the model in the precision of the config, batch is data[i], and all randomness is drawn from
+    the model in the precision of the config, batch is one of data, and all randomness is drawn from
     generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; preview:
     model -> (figures, PNG bytes), called every preview_every steps and at the end; setup: a table
     that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
@@ -210,10 +237,11 @@ def fit(
             lines.append(json.dumps({"step": step - 1, **figures}))
             bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
 
-    run = torch.compile(model) if config.compile else model
+    fused = compiled(model) if config.compile else {}
 
     def forward(*args):
-        return functional_call(run, {name: p.to(dtype) for name, p in run.named_parameters()}, args)
+        with instead(fused):
+            return functional_call(model, {name: p.to(dtype) for name, p in model.named_parameters()}, args)
 
     turns = range(first * ranks + rank, config.steps * ranks, ranks)  # which batches are this process's
     made = iter(batches(data, turns, config.workers))

@@ -42,12 +42,12 @@ class Muon(torch.optim.Optimizer):
                 self._step(params, group["lr"] * max(1, rows / columns) ** 0.5, group["momentum"])
 
     def _step(self, params, lr, momentum):
-        updates = []
         for p in params:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-            average = self.state[p]["momentum"]
-            average.lerp_(p.grad, 1 - momentum)
-            updates.append(p.grad.lerp(average, momentum).flatten(1))  # Nesterov's look ahead
-        for p, update in zip(params, orthogonalize(torch.stack(updates), dtype=self.dtype), strict=True):
-            p.sub_(update.view_as(p), alpha=lr)
+        gradients, averages = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, averages, momentum)  # Nesterov's look ahead
+        updates = orthogonalize(torch.stack([update.flatten(1) for update in ahead]), dtype=self.dtype)
+        updates = [update.view_as(p) for update, p in zip(updates, params, strict=True)]
+        torch._foreach_sub_(params, updates, alpha=lr)

@@ -1,4 +1,4 @@
-"""Every setting of a run in one table, and the presets: quick, simple, smoke, tiny, small and base."""
+"""Every setting of a run in one table, and the presets: quick, simple, smoke, tiny (-gpu), small, base."""
 
 from dataclasses import dataclass, replace
 
@@ -15,18 +15,21 @@ from .vae import VAEConfig
 @dataclass(frozen=True)
 class VAETraining:
     """families: of the clips, each as often; none: the model's own; frames: of the stretches that a
-    batch is made of; stored: batches made once and shown again and again, 0 for clips that never
-    repeat; weights: of the loss, see vae_loss."""
+    batch is made of; stored: batches kept and shown again, 0 for clips that never repeat; shown: about
+    how often each, while new ones are made as training goes, or 0, where all are made before it begins;
+    weights: of the loss, see vae_loss."""
 
     families: tuple[str, ...] = ()
     frames: int = 9
     stored: int = 512
+    shown: int = 0
     kl_weight: float = 3e-4
     body_weight: float = 8.0
     fit: FitConfig = FitConfig(steps=900, batch=8, adam_rate=3e-3, muon_rate=0.02, preview_every=900)
 
     def __post_init__(self):
         check_numbers(self, frames=(1, 4801), kl_weight=(0, 1e3), body_weight=(0, 1e3))
+        require(self.stored or not self.shown, f"shown is {self.shown}; set stored, too: how many are kept")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class DiTTraining:
     half of these clips get, so that a rollout can go on from frames that are not perfect;
     course: what is easy comes first: for so many steps single bodies alone, then for so many all
     families, both as squares of the model's own length and short side with short prompts, and then
-    everything; stored: batches of each of these made and encoded once, 0 for clips that never repeat."""
+    everything; stored: batches of each of these, kept encoded; shown: how often each (see VAETraining)."""
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
@@ -47,11 +50,13 @@ class DiTTraining:
     history: float = 0.1
     course: tuple[int, int] = (0, 0)
     stored: int = 256
+    shown: int = 0
     time: TimeSampling = TimeSampling("logit-normal", 1.0)
     fit: FitConfig = FitConfig(steps=1300, batch=32, adam_rate=4e-3, muon_rate=0.03, preview_every=650)
 
     def __post_init__(self):
         check_numbers(self, drop_prompt=(0, 1), own_times=(0, 1), known=(0, 1), history=(0, 1))
+        require(self.stored or not self.shown, f"shown is {self.shown}; set stored, too: how many are kept")
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,24 @@ PRESETS = {
     ),
 }
 _TINY = PRESETS["tiny"]
+PRESETS["tiny-gpu"] = replace(  # a larger network, meant for ten minutes of a GPU
+    _TINY,
+    data=replace(_TINY.data, long_prompts=0.2, most=768),
+    model=replace(
+        _TINY.model,
+        vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
+        dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+    ),
+    vae=replace(_TINY.vae, stored=64, shown=6, fit=replace(_TINY.vae.fit, steps=3600, batch=192, workers=11)),
+    dit=replace(
+        _TINY.dit,
+        known=0.4,
+        course=(300, 2200),
+        stored=64,
+        shown=14,
+        fit=replace(_TINY.dit.fit, steps=6000, batch=768, workers=11),
+    ),
+)
 PRESETS["small"] = replace(
     _TINY,
     data=replace(_TINY.data, sides=(48, 64, 64, 64, 96)),

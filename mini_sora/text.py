@@ -156,5 +156,5 @@ def tokenize(tokenizer, prompts, max_tokens):
         rows.append(row)
     length = max(len(row) for row in rows)
     tokens = torch.tensor([row + [END] * (length - len(row)) for row in rows])
-    mask = torch.tensor([[i < len(row) for i in range(length)] for row in rows])
+    mask = torch.arange(length) < torch.tensor([len(row) for row in rows])[:, None]
     return tokens, mask

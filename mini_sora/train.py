@@ -14,10 +14,10 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Course, DataConfig, Folder, Stored, Stream, area, to_pixels
+from .data import Course, DataConfig, Folder, Replayed, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
-from .fit import compute_dtype, fit
+from .fit import compute_dtype, fit, unit_noise
 from .model import Sora, words_of
 from .pipeline import check_device
 from .report import evaluate, keep, show, table
@@ -102,9 +102,9 @@ def vae_objective(config, device):
     """What the VAE is trained on: the loss that fit takes, of a batch of clips."""
 
     def loss(forward, shots, generator):
-        x = to_pixels(shots.clips).to(device)
+        x = to_pixels(shots.clips.to(device))
         shape = (len(x), *config.model.latent_shape(x.shape[3:], x.shape[2]))
-        noise = torch.randn(shape, generator=generator).to(device)
+        noise = unit_noise(shape, generator, device)
         return vae_loss(forward, x, noise, config.vae.kl_weight, config.vae.body_weight)
 
     return loss
@@ -120,7 +120,7 @@ def dit_objective(config, tokenizer, device, encode=None):
         z_0, prompts, actions = encode(shots) if encode else shots
         batch, frames = len(z_0), z_0.shape[2]
         dropped = torch.rand(batch, generator=generator) < how.drop_prompt
-        prompts = ["" if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
+        prompts = ["" if drop else prompt for prompt, drop in zip(prompts, dropped.tolist(), strict=True)]
         tokens, mask = tokenize(tokenizer, prompts, model.text.max_tokens)
         unsaid = torch.rand(batch, 1, generator=generator) < how.drop_prompt
         actions = actions.masked_fill(unsaid, 0)
@@ -129,9 +129,9 @@ def dit_objective(config, tokenizer, device, encode=None):
         t = torch.where(shared, t[:, :1], t)  # (B, K)
         known = draw_known(batch, frames, how.known, generator)
         history = how.history * (2 * torch.rand(batch, 1, generator=generator) - 1).clamp(min=0)
-        eps = torch.randn(z_0.shape, generator=generator)
-        z_0, eps, t, known, history, tokens, mask, actions = (
-            x.to(device) for x in (z_0, eps, t, known, history, tokens, mask, actions)
+        eps = unit_noise(z_0.shape, generator, device)
+        z_0, t, known, history, tokens, mask, actions = (
+            x.to(device) for x in (z_0, t, known, history, tokens, mask, actions)
         )
         asked = (tokens, mask, actions) if model.dit.actions else (tokens, mask)
         return diffusion_loss(
@@ -148,9 +148,20 @@ def to_latents(vae, precision):
 
     @torch.no_grad()
     def encode(shots):
-        return shots._replace(clips=vae.encode(to_pixels(shots.clips).to(device)))
+        return shots._replace(clips=vae.encode(to_pixels(shots.clips.to(device))))
 
     return encode
+
+
+def kept(how, data, steps, change=lambda shots: shots):
+    """Batches for so many steps as a training keeps them: not at all, made as it goes on, or all before."""
+    if not how.stored:
+        return data
+    return (
+        Replayed(data, how.stored, how.shown, change)
+        if how.shown
+        else Stored(data, min(how.stored, steps), change)
+    )
 
 
 class Stages:
@@ -244,8 +255,11 @@ class Stages:
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
         fresh = stream(c, how.fit.batch, how.frames, how.families)
-        data = Stored(fresh, how.stored) if how.stored else fresh
-        sample = [to_pixels(fresh[i].clips).to(self.device) for i in range(32)]
+        data = kept(
+            how, fresh, how.fit.steps, lambda shots: shots._replace(clips=shots.clips.to(self.device))
+        )
+        few = stream(c, 8, how.frames, how.families)  # enough to measure the latents, whatever the batch
+        sample = [to_pixels(few[i].clips.to(self.device)) for i in range(32)]
 
         clips = [clip for _, some in self.samples(32) for clip in some]
         prompts, actions = [clip.caption for clip in clips], [clip.actions for clip in clips]
@@ -279,11 +293,7 @@ class Stages:
         sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
 
         encode = to_latents(vae, how.fit.precision)
-
-        def store(batches, count):
-            return Stored(batches, min(how.stored, count), encode) if how.stored else batches
-
-        data = course(c, how.fit.batch, store)
+        data = course(c, how.fit.batch, lambda data, steps: kept(how, data, steps, encode))
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)
         clips = self.samples(16)
         prompts = [clip.caption for _, some in clips for clip in some]

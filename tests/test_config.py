@@ -52,11 +52,19 @@ def test_flags_replace_settings():
         ("vae.frames", "7", "7 frames"),
         ("model.dit.heads", "7", "heads"),
         ("vae.frames", "6", "frames"),
+        ("dit.shown", "-1", "shown"),
+        ("vae.shown", "1.5", "shown"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(path, text, field):
     with pytest.raises(UserError, match=field):
         with_flags(PRESETS["quick"], {path: text})
+
+
+@pytest.mark.parametrize("part", ["vae", "dit"])
+def test_what_is_not_kept_cannot_be_shown_again(part):
+    with pytest.raises(UserError, match="set stored, too"):
+        with_flags(PRESETS["quick"], {f"{part}.stored": "0", f"{part}.shown": "4"})
 
 
 def test_unknown_settings_are_refused():

@@ -13,7 +13,17 @@ from data_gen import make_clip
 from data_gen.board import ACTIONS
 from mini_sora import parallel
 from mini_sora.config import UserError
-from mini_sora.data import Course, DataConfig, Stored, Stream, action_numbers, area, batches, share_out
+from mini_sora.data import (
+    Course,
+    DataConfig,
+    Replayed,
+    Stored,
+    Stream,
+    action_numbers,
+    area,
+    batches,
+    share_out,
+)
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
 AREA = 6 * area(17, (32, 32))
@@ -157,9 +167,42 @@ def test_a_mistake_in_a_shared_call_ends_all(monkeypatch):
 
 def test_a_course_shows_one_part_after_another():
     course = Course([(2, "ab"), (3, "cde"), (1, "f")])
-    assert [course[i] for i in range(6)] == list("abcdef")
-    with pytest.raises(IndexError, match="over"):
-        course[6]
+    assert "".join(batches(course, range(6), workers=0)) == "abcdef"
+    assert "".join(batches(course, range(1, 6, 2), workers=0)) == "bdf", "what one of two processes takes"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_replayed_batches_come_again_while_new_ones_are_made(ranks, monkeypatch):
+    monkeypatch.setattr(parallel, "place", lambda: (ranks - 1, ranks))
+    stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
+    steps = range(ranks - 1, 40 * ranks, ranks)
+    new, changed = [stream[i].prompts[0] for i in steps[:10]], []
+
+    def change(shots):
+        changed.append(shots.prompts[0])
+        return shots.prompts[0]
+
+    def shown(steps, workers=0):
+        return list(batches(Replayed(stream, 3, 4, change), steps, workers))
+
+    every = shown(steps)
+    assert every[::4] == new, "each fourth is a new one"
+    assert changed == new, "each is changed once, however often it is shown"
+    for i in range(40):
+        assert every[i] in new[max(0, i // 4 - 2) : i // 4 + 1], "the others are of the newest three"
+    assert set(every[8:12]) > {new[2]}, "not one of them alone"
+    assert shown(steps, workers=2) == every
+    for done in (1, 4, 22):
+        assert shown(steps[done:]) == every[done:], "a run that goes on is shown the same"
+    assert shown([]) == []
+
+    def course(steps):
+        parts = [(20 * ranks, Replayed(stream, 3, 4, change)), (20 * ranks, Replayed(stream, 2, 3, change))]
+        return list(batches(Course(parts), steps, workers=0))
+
+    every = course(steps)
+    for done in (7, 20, 26):
+        assert course(steps[done:]) == every[done:], "in a course, too"
 
 
 @pytest.mark.parametrize("setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}])

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from data_gen import parse
-from mini_sora.data import Shots, to_pixels
+from mini_sora.data import Replayed, Shots, Stored, Stream, batches, to_pixels
 from mini_sora.fit import FitConfig, fit, step_generator
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import Stages, course, dit_objective, stream, to_latents, vae_objective
+from mini_sora.train import Stages, course, dit_objective, kept, stream, to_latents, vae_objective
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
@@ -84,7 +84,7 @@ def test_what_is_easy_is_shown_first():
     config = PRESETS["tiny"]
     dit = replace(config.dit, course=(2, 3), fit=replace(config.dit.fit, steps=25))
     config = replace(config, data=replace(config.data, long_prompts=1.0), dit=dit)
-    shown = [course(config, 8)[i] for i in range(25)]
+    shown = list(batches(course(config, 8), range(25), workers=0))
     assert all(shots.clips.shape == (8, 17, 32, 32, 3) for shots in shown[:5])
     assert len({shots.clips.shape[1:] for shots in shown[5:]}) > 5, "then come all sizes and lengths"
     bodies = [parse(prompt)["scene", "count"] for shots in shown[:2] for prompt in shots.prompts]
@@ -96,12 +96,23 @@ def test_what_is_easy_is_shown_first():
     assert len(set(prompts)) > 0.9 * len(prompts), "no part shows another's scenes again"
 
 
+@pytest.mark.parametrize(("stored", "shown", "wanted"), [(0, 0, Stream), (9, 0, Stored), (9, 2, Replayed)])
+def test_batches_are_kept_as_the_settings_say(stored, shown, wanted):
+    how = replace(PRESETS["smoke"].dit, stored=stored, shown=shown)
+    data = kept(how, stream(PRESETS["smoke"], 2), 4, change=lambda shots: len(shots.clips))
+    assert type(data) is wanted
+    if stored:
+        assert list(batches(data, range(4), workers=0)) == [2] * 4, "changed, as asked"
+    if wanted is Stored:
+        assert data.share == 4, "no more than there are steps"
+
+
 def test_ones_own_clips_have_no_easy_part(tmp_path):
     Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("all red")
     config = PRESETS["tiny"]
     config = replace(config, data=replace(config.data, folder=str(tmp_path), frames=(1,)))
-    assert course(config, 2)[0].prompts == ["all red"] * 2
+    assert next(iter(batches(course(config, 2), [0], workers=0))).prompts == ["all red"] * 2
 
 
 @pytest.mark.parametrize("name", [name for name, config in PRESETS.items() if config.start])
