@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from functools import partial
 
 import pytest
 import torch
@@ -16,9 +15,8 @@ from torch import nn
 
 from mini_sora import checkpoint
 from mini_sora.config import UserError
-from mini_sora.fit import EMA, FitConfig, compiled, compute_dtype, fit, instead, rate_at, step_generator
+from mini_sora.fit import EMA, FitConfig, compute_dtype, fit, rate_at, step_generator
 from mini_sora.muon import Muon, orthogonalize
-from mini_sora.text import TextConfig, TextEncoder
 
 CONFIG = FitConfig(steps=12, batch=8, warmup=2, precision="float32", save_every=4, preview_every=6)
 
@@ -316,43 +314,6 @@ def test_weights_are_float32_and_computed_with_as_asked(tmp_path, name):
     model, _ = fit(Noting(), loss, range(99), config, tmp_path, quiet=True)
     assert seen == {getattr(torch, name)}
     assert all(p.dtype == torch.float32 for p in model.parameters())
-
-
-def test_compiled_blocks_learn_the_same(tmp_path, monkeypatch):
-    compilations = []
-
-    def noted(graph, inputs):
-        compilations.append(graph)
-        return graph.forward
-
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=noted))
-    plain, _ = run(tmp_path / "plain")
-    assert not compilations
-    fused, _ = run(tmp_path / "fused", dataclasses.replace(CONFIG, compile=True))
-    assert compilations
-    for a, b in zip(plain.parameters(), fused.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-
-
-def test_blocks_are_compiled_once_for_all_sizes_and_for_training_alone(monkeypatch):
-    compilations = []
-
-    def noted(graph, inputs):
-        compilations.append(graph)
-        return graph.forward
-
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=noted))
-    torch.manual_seed(0)
-    model = TextEncoder(TextConfig(merges=43, width=24, heads=2, layers=3))
-    forwards = compiled(model)
-    assert list(forwards) == list(model.blocks)
-    for count, length in ((3, 5), (4, 7), (6, 9)):
-        asked = torch.randint(300, (count, length)), torch.ones(count, length, dtype=torch.bool)
-        with instead(forwards):
-            assert model.blocks[0].forward is forwards[model.blocks[0]]
-            found = model(*asked)
-        assert torch.allclose(found, model(*asked), atol=1e-5)
-    assert len(compilations) == 1 and model.blocks[0].forward not in forwards.values()
 
 
 def test_bfloat16_is_for_processors_that_have_it(monkeypatch):
