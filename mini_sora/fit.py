@@ -45,19 +45,29 @@ class FitConfig:
 
     def __post_init__(self):
         check_numbers(
-            self, steps=(1, 1e8), batch=(1, 65536), ema=(0, 0.99999), decay=(0, 1), workers=(0, 256)
+            self,
+            steps=(1, 1e8),
+            batch=(1, 65536),
+            ema=(0, 0.99999),
+            decay=(0, 1),
+            workers=(0, 256),
+            save_every=(1, 1e9),
+            preview_every=(1, 1e9),
         )
         known = ("auto", "float32", "bfloat16")
         require(self.precision in known, f"precision is {self.precision!r}; it is one of {', '.join(known)}")
 
 
 def compute_dtype(precision, device="cpu"):
-    """The type that matrices are multiplied in; auto means bfloat16 where it is fast."""
-    if precision == "auto":
-        able = torch.cpu.get_capabilities() if torch.device(device).type == "cpu" else {}
-        slow = torch.device(device).type == "cpu" and not (able.get("avx512_bf16") or able.get("amx_bf16"))
-        return torch.float32 if slow else torch.bfloat16
-    return getattr(torch, precision)
+    """The type that matrices are multiplied in; auto means bfloat16 where there are units for it."""
+    if precision != "auto":
+        return getattr(torch, precision)
+    if torch.device(device).type == "cpu":
+        able = torch.cpu.get_capabilities()
+        fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    else:
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else torch.float32
 
 
 def step_generator(seed, step):
@@ -105,13 +115,13 @@ class EMA:
                 p.data = own[name]
 
 
-def _optimizers(model, config, dtype):
-    """Muon for the matrices inside blocks, AdamW for the rest, as a list. dtype: of matrix products."""
+def _optimizers(model, config):
+    """Muon for the matrices inside blocks, AdamW for the rest, as a list."""
     hidden = [p for name, p in model.named_parameters() if "blocks." in name and p.ndim > 1]
     muon = {id(p) for p in hidden} if config.muon_rate else set()
     rest = [p for p in model.parameters() if id(p) not in muon]
     adam = torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    return [adam, Muon(hidden, lr=config.muon_rate, dtype=dtype)] if muon else [adam]
+    return [adam, Muon(hidden, lr=config.muon_rate)] if muon else [adam]
 
 
 def _flatten(optimizers):
@@ -192,14 +202,14 @@ def fit(
     dtype = compute_dtype(config.precision, device)
     setup = {"fit": to_dict(config), "seed": seed, **(setup or {})}
     place = {
-        "torch": torch.__version__.split("+")[0],
-        "device": device.type,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "processes": ranks,
         "precision": str(dtype),
     }
-    optimizers, ema, first = _optimizers(model, config, dtype), EMA(model, config.ema), 0
+    optimizers, ema, first = _optimizers(model, config), EMA(model, config.ema), 0
     rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
 
     found = checkpoint.load_latest(folder, tqdm.write) if folder.exists() else None

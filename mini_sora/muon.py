@@ -7,30 +7,34 @@ which torch.optim.Muon does not do.
 
 import torch
 
+from . import parallel
 
-def orthogonalize(matrix, steps=5, dtype=torch.float32):
+
+def orthogonalize(matrix):
     """The nearest orthogonal matrix, roughly: every singular value goes to about 1.
 
-    A quintic Newton-Schulz iteration with Jordan's coefficients, for which bfloat16 is exact enough
-    where that is fast. matrix: (..., m, n).
+    Five steps of a Newton-Schulz iteration with Jordan's coefficients, x <- (a + b x x^T + c (x x^T)^2) x.
+    The bracket is a polynomial of x x^T, so the product of all five is found with small squares alone, and x
+    is touched twice. In float32, as rounding of an eigenvalue of zero grows. matrix: (..., m, n).
     """
-    x = matrix.to(dtype)
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    x = matrix.mT if tall else matrix
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        square = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return (x.mT if tall else x).to(matrix.dtype)
+    square = x @ x.mT
+    one = product = torch.eye(square.shape[-1], device=x.device)
+    for _ in range(5):
+        step = a * one + b * square + c * square @ square
+        product, square = step @ product, step @ square @ step
+    x = product @ x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """For the hidden matrices of a network; the rest goes to AdamW. lr is in spectral norms a step;
-    dtype: what the matrices are multiplied in."""
+    """For the hidden matrices of a network; the rest goes to AdamW. lr is in spectral norms a step."""
 
-    def __init__(self, params, lr, momentum=0.95, dtype=torch.float32):
+    def __init__(self, params, lr, momentum=0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum})
-        self.dtype = dtype
 
     @torch.no_grad()
     def step(self):
@@ -48,6 +52,6 @@ class Muon(torch.optim.Optimizer):
         gradients, averages = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)  # Nesterov's look ahead
-        updates = orthogonalize(torch.stack([update.flatten(1) for update in ahead]), dtype=self.dtype)
+        updates = parallel.shared(orthogonalize, torch.stack([update.flatten(1) for update in ahead]))
         updates = [update.view_as(p) for update, p in zip(updates, params, strict=True)]
         torch._foreach_sub_(params, updates, alpha=lr)

@@ -41,3 +41,15 @@ def average(tensors):
         flat /= distributed.get_world_size()
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def shared(function, stack):
+    """function(stack), which works tensor by tensor, where of n processes each does an n-th of the work."""
+    rank, ranks = place()
+    if ranks == 1:
+        return function(stack)
+    found = torch.zeros_like(stack)
+    found[rank::ranks] = ranks * function(stack[rank::ranks])
+    average([found])
+    return found

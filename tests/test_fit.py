@@ -75,6 +75,8 @@ def test_it_learns_and_leaves_its_traces(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
     assert len(losses) == 300 and sum(losses[-20:]) < 0.1 * sum(losses[:20])
+    rates = [row["rate"] / config.adam_rate for row in rows if "loss" in row]  # as the optimizer had them
+    assert rates == pytest.approx([rate_at(step, config) for step in range(300)])
     assert {"step": 149, "score": 1.5} in rows
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "samples" / "step-0000150.png").read_bytes() == b"picture"
@@ -208,9 +210,13 @@ def test_what_is_not_finite_stops_before_the_update(tmp_path, poison):
             return value
         return value * float("nan") if poison == "loss" else value + (value - value.detach()).abs().sqrt()
 
+    net, good = Net(), Net()
     with pytest.raises(UserError, match=r"not finite at step 6 .*seed 5.*step-0000004"):
-        run(tmp_path, loss=poisoned, seed=5)
+        fit(net, poisoned, range(100), CONFIG, tmp_path, seed=5, quiet=True)
     assert checkpoint.load_latest(tmp_path / "checkpoints")[1]["step"] == 4
+    with pytest.raises(Stop):
+        fit(good, stopping_at(6), range(100), CONFIG, tmp_path / "good", seed=5, quiet=True)
+    assert all(map(torch.equal, net.parameters(), good.parameters())), "as they were after step 5"
 
 
 def test_batches_come_in_order_and_resume_where_they_stopped(tmp_path):
@@ -291,11 +297,29 @@ def test_ema_is_the_average_of_the_past():
     assert net.weight.item() == 1.0
 
 
+def test_matrices_are_made_orthogonal_as_jordan_has_it():
+    g = torch.Generator().manual_seed(0)
+    for shape in ((4, 24, 16), (1, 8, 40), (2, 12, 12)):
+        matrix = torch.randn(shape, generator=g)
+        x = matrix.double() / torch.linalg.matrix_norm(matrix.double(), keepdim=True)
+        for _ in range(5):
+            square = x @ x.mT
+            x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        torch.testing.assert_close(orthogonalize(matrix), x.float(), atol=2e-4, rtol=0)
+        values = torch.linalg.svdvals(x)
+        assert values.min() > 0.5 and values.max() < 1.5
+
+
+def test_a_gradient_of_lower_rank_stays_so():
+    """Directions that have no gradient must not be made up from rounding."""
+    g = torch.Generator().manual_seed(0)
+    matrix = torch.randn(96, 3, generator=g) @ torch.randn(3, 96, generator=g)
+    values = torch.linalg.svdvals(orthogonalize(matrix))
+    assert values[2] > 0.5 and values[3] < 0.01
+
+
 def test_muon_moves_by_orthogonal_matrices():
     g = torch.Generator().manual_seed(0)
-    for shape, dtype in (((4, 24, 16), torch.float32), ((1, 8, 40), torch.bfloat16)):
-        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape, generator=g), dtype=dtype))
-        assert values.min() > 0.5 and values.max() < 1.5
     weight = nn.Parameter(torch.zeros(6, 4, 3, 3))
     weight.grad = torch.randn(6, 4, 3, 3, generator=g)
     Muon([weight], lr=0.1).step()
@@ -320,4 +344,6 @@ def test_bfloat16_is_for_processors_that_have_it(monkeypatch):
     for able, kind in (({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
         assert compute_dtype("auto") == kind and compute_dtype("float32") == torch.float32
-    assert compute_dtype("auto", "cuda") == torch.bfloat16
+    for able, kind in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **_: able)
+        assert compute_dtype("auto", "cuda") == kind

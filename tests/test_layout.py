@@ -1,12 +1,13 @@
 """The layering rule of the two packages, read from their imports."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"config", "layers", "patches", "muon", "parallel"},
-    {"checkpoint", "diffusion", "vae", "text", "dit"},
+    {"config", "layers", "patches", "parallel"},
+    {"muon", "checkpoint", "diffusion", "vae", "text", "dit"},
     {"samplers", "video"},
     {"media"},
     {"data"},
@@ -93,3 +94,11 @@ def test_files_stay_short():
     for package in ("mini_sora", "data_gen"):
         for path in (ROOT / package).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= 350, path
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {
+        path.parent.relative_to(ROOT) for top in listed for path in (ROOT / top.split(".")[0]).rglob("*.py")
+    }
+    assert {".".join(path.parts) for path in found} == set(listed)

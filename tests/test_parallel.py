@@ -86,6 +86,30 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     assert max((weights(tmp_path / "half")[0][n] - one[n]).abs().max() for n in one) > 1e-4
 
 
+def test_two_processes_go_on_where_they_stopped(tmp_path):
+    script = tmp_path / "again.py"
+    script.write_text(
+        "import sys\nfrom dataclasses import replace\nfrom mini_sora import parallel\n"
+        "from test_parallel import *\nfrom test_fit import Stop\n"
+        "parallel.begin('cpu')\ncalls = []\n"
+        "def dying(*args):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) > int(sys.argv[2]):\n"
+        "        raise Stop\n"
+        "    return loss(*args)\n"
+        "config = replace(CONFIG, save_every=2)\n"
+        "try:\n"
+        "    fit(Net(), dying, Batches(1), config, sys.argv[1], quiet=True, resume=True)\n"
+        "except Stop:\n"
+        "    pass\n"
+    )
+    start(script, tmp_path / "whole", 9)
+    start(script, tmp_path / "cut", 5)  # after a checkpoint at step 4
+    start(script, tmp_path / "cut", 9)
+    for whole, cut in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True):
+        assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
 def test_a_whole_run_on_two_processes_leaves_a_model(tmp_path):
     out = tmp_path / "run"
     done = start("-m", "--", "mini_sora", "train", "--preset", "smoke", "--out", out)
