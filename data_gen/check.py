@@ -6,7 +6,7 @@ from .captions import parse
 from .families import FAMILIES
 from .scene import WorldError
 
-ORDINALS = ("first", "second", "third", "fourth")
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")  # of eight colours
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def _descend(miss, state, error, damping=1e-3):
             moved = state.copy()
             moved.flat[k] += 1e-4
             tilt[:, k] = (miss(moved) - error) / 1e-4
-        change = np.linalg.solve(tilt.T @ tilt + damping * np.eye(state.size), tilt.T @ error)
+        damped = np.concatenate([tilt, np.sqrt(damping) * np.eye(state.size)])
+        change = np.linalg.lstsq(damped, np.concatenate([error, np.zeros(state.size)]))[0]
         trial = state - change.reshape(state.shape)
         tried = miss(trial)
         if (tried**2).sum() < (error**2).sum():

@@ -97,13 +97,15 @@ class Reader:
             if not match:
                 raise WorldError(self._sorry(caption, sentence))
             grammar, name, plan, possible = self.plans[int(match.lastgroup[1:])]
-            families = [f for f in families or possible if f in possible]
+            families = [f for f in (possible if families is None else families) if f in possible]
             values = {}
             for slot, digit in SLOT.findall(plan):
                 phrase = match[f"s{match.lastgroup[1:]}_{slot}{digit}"]
                 values[slot + digit] = next(v for v, words in grammar.tables[slot].items() if phrase in words)
             if "color" in values:
                 subjects = tuple(values[key] for key in COLOR_SLOTS if key in values)
+                if len(set(subjects)) < len(subjects):
+                    raise WorldError(f"a colour names one body; in {sentence!r} one stands twice")
             if name in grammar.events:
                 events.append((name, *(values[slot] for slot in grammar.events[name] if slot in values)))
             for key, value in values.items():

@@ -243,9 +243,10 @@ def _draw_chunk(rows, size, out):
         for row, (_, sprites, _) in enumerate(rows):
             if layer < len(sprites):
                 s = sprites[layer]
-                kind = (s.shape, int(np.max(s.radius) * 12), None if s.form is None else s.form.shape[1:])
+                form = None if s.form is None else s.form.shape[1:]
+                kind = (s.shape, int(np.max(s.radius) * 12), form, bool(np.any(s.angle)))
                 groups.setdefault(kind, []).append((row, s))
-        for (shape, _, _), items in groups.items():
+        for (shape, *_), items in groups.items():
             _blend(canvas, shape, items, size)
     for row, (_, _, walls) in enumerate(rows):
         for wall in walls:

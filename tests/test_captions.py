@@ -65,6 +65,16 @@ def test_contradictions_are_refused():
         parse("A red circle moves left. A red circle moves right.")
 
 
+def test_a_colour_is_one_body():
+    with pytest.raises(WorldError, match="stands twice"):
+        parse("a white ring moves left, a white ring moves left")
+
+
+def test_families_do_not_mix_wherever_the_odd_sentence_stands():
+    with pytest.raises(WorldError, match="mixes"):
+        parse("A red circle moves left. The green agent walks about. A blue square moves right.")
+
+
 def test_sentences_without_their_subject_are_refused():
     with pytest.raises(WorldError, match="does not say of what"):
         parse("It starts in the upper left.")

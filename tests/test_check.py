@@ -78,6 +78,12 @@ def test_a_wrong_colour_is_told_as_that():
     assert report.why == ("the second body is blue, not green",)
 
 
+def test_more_bodies_than_there_are_can_be_asked_for():
+    colors = ("red", "green", "blue", "yellow", "cyan", "magenta", "white", "orange")
+    caption = " ".join(f"A {color} circle moves left." for color in colors)
+    assert not check(make_clip("shapes", 5).video, caption).ok
+
+
 def test_positions_are_found_to_a_hundredth_of_a_pixel():
     for clip in make_batch("shapes-simple", range(40), (64, 64), split="test"):
         (track,), (body,) = observe(clip.video).tracks.values(), clip.truth["bodies"]

@@ -6,7 +6,7 @@ import pytest
 from data_gen import WorldError, make_clip
 from data_gen.families import bounce
 from data_gen.families.phyworld import FALL, FRAMES, RATE, velocity_errors
-from data_gen.flight import replay
+from data_gen.flight import _descend, replay
 from data_gen.physics import energy, simulate, trajectory
 
 
@@ -113,3 +113,11 @@ def test_piles_are_refused():
     with pytest.raises(WorldError, match="lie on one another"):
         places = [(0.5, 0.9), (0.5, 0.65), (0.5, 0.4)]
         simulate(places, [(0, 0.0)] * 3, [0.1] * 3, 60, (1.0, 1.0), 1.0, 0.5)
+
+
+def test_a_fit_survives_directions_that_are_alike():
+    """Where balls come to rest, several numbers of their state have the same effect."""
+    error, state = _descend(
+        lambda s: np.full(2, 1e6 * (s.sum() - 1)), np.zeros((1, 3)), np.full(2, -1e6), 1e-12
+    )
+    assert error < 1e-3 and state.sum() == pytest.approx(1)

@@ -48,6 +48,12 @@ def test_any_order_and_any_number_of_workers(family):
             assert (clip.caption, clip.long_caption) == (other.caption, other.long_caption)
 
 
+def test_a_clip_is_the_same_among_others():
+    """A square that spins must not change the corners of one that does not."""
+    batch = make_batch("shapes", range(128, 160)).video
+    assert all(np.array_equal(batch[i], make_clip("shapes", 128 + i).video) for i in range(32))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_truth_has_every_body_in_every_frame(family):
     clip = make_clip(family, 3, (32, 56), 17)
