@@ -16,7 +16,7 @@
 import numpy as np
 from lesson import check, clips, clock, flow, pick, seeded, shapes, slide, strip
 
-from data_gen import WorldError, make_clip
+from data_gen import WorldError, make_clip, parse
 from data_gen import check as judge
 from mini_sora import MiniSora
 
@@ -113,7 +113,7 @@ slide(lambda step: strip(guesses[step - 1]), range(1, 21), "step", still=(1, 3, 
 # %% [markdown]
 # **Explain.** What is large is decided first: already the first guess is something red that goes left. Where it is stays
 # open for a while, and two places may be in the guess at once; then one of them wins, and the edges come last. Noise hides
-# small things before large ones, so on the way back they appear after them. Lesson 04 measures it.
+# small things before large ones, so on the way back they appear after them. Lesson 04 shows it.
 #
 # ## Your turn
 #
@@ -145,12 +145,17 @@ def it_is_wrong():
     found = sora.generate(prompt, seed=seed)
     clips(found, labels=[f"{prompt}, seed {seed}"])
     try:
-        report = judge(found.frames, prompt)
+        report, told = judge(found.frames, prompt), parse(prompt)
     except WorldError as error:
         raise AssertionError(f"the checker cannot read this sentence: {error}") from None
     unknown = sora.unknown_words(prompt)
     assert not unknown, (
         f"quick was never told of {', '.join(unknown)}, so it is no wonder: use the words above"
+    )
+    ways = {value for (_, what), value in told.items() if what == "motion"}
+    fine = told["scene", "count"] == 1 and ways <= {"left", "right", "up", "down", "still"}
+    assert fine, (
+        "quick has only seen one body, which moves left, right, up or down or stays still: ask for that"
     )
     print(*report.why, sep="\n")
     return not report.ok
@@ -160,7 +165,8 @@ check(it_is_wrong, "this one is right: try other words, or another seed", "wrong
 
 # %% [markdown]
 # **2.** How often is it right? Write down what you believe, then count: the share of
-# `count` clips of a magenta triangle that sinks, with the seeds from `seeded(100)`, that the checker accepts.
+# `count` clips of the prompt `"a magenta triangle sinks"`, word for word, with the seeds from `seeded(100)` on, that the
+# checker accepts.
 
 # %%
 count = pick(32, 4)
@@ -198,7 +204,7 @@ check(
 #
 # ## References
 #
-# - T. Brooks et al., *Video generation models as world simulators*, OpenAI 2024: the whole report; each section of
-#   it is a lesson here.
+# - T. Brooks et al., *Video generation models as world simulators*, OpenAI 2024: the whole report; most sections of
+#   it have a lesson here.
 # - R. Rombach et al., *High-resolution image synthesis with latent diffusion models*, 2022, section 3: why in latents.
 # - W. Peebles and S. Xie, *Scalable diffusion models with transformers*, 2022, section 3: the DiT.

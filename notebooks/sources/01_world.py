@@ -212,7 +212,8 @@ def speed_is_right():
         assert abs(found * 8 - wanted) > 0.02 or wanted < 0.1, (
             "that is per frame, and there are 8 frames a second"
         )
-        if abs(found - wanted) > 0.02:
+        assert abs(found * 17 / 16 - wanted) > 0.003 or wanted < 0.1, "17 frames are 16 steps"
+        if abs(found - wanted) > 0.005:
             return False
     return True
 

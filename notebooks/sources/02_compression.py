@@ -9,7 +9,7 @@
 # **Time** It runs in 3 minutes on two laptop cores.
 #
 # A clip of 17 frames of 32 x 32 pixels is 52,224 numbers. Most of them can be told from their neighbours. Diffusion
-# on all of them would cost a hundred times as much as on a good summary, so the first thing that Sora's report
+# on all of them would have more than fifty times as many numbers to make as on a good summary, so the first thing that Sora's report
 # describes is a network that compresses, in space *and* in time.
 
 # %%
@@ -109,7 +109,7 @@ clips(unseen.video[0], rebuilt[0], unseen.video[1], rebuilt[1], labels=["truth",
 # %% [markdown]
 # **Explain.** The second number is the *ceiling*: what a model would get that made exactly the latents of these clips. A
 # model makes latents of its own, which may decode a little better; in practice hardly more can be hoped for. That is why
-# this project never shows a model's figure without it. And here is what became of what on the way:
+# the reports of this project (`evaluate`) show it beside each figure of a model. And here is what became of what on the way:
 
 # %%
 with torch.no_grad():
@@ -145,8 +145,8 @@ plt.show()
 # %% [markdown]
 # **Explain.** The first bits buy much, the last ones nothing. From 1e-4 to 1e-3 a good part of them goes, and nothing is
 # lost: they told the decoder what it does not need, or has not yet learned to use. (64 clips do not tell shares apart whose
-# intervals overlap as much as these.) Simpler latents are not free for long: at 1e-2, the bend, they cost about a decibel,
-# and clips with it; at 1e-1 shapes blur, and the ceiling falls. This project takes 3e-4, where there are bits to spare.
+# intervals overlap as much as these.) Simpler latents are not free for long: at 1e-2, the bend, they cost some 0.4 dB,
+# and perhaps clips; at 1e-1 it is 3 dB: shapes blur, and the ceiling falls. This project takes 3e-4, where there are bits to spare.
 #
 # ## What does a latent frame see?
 #
@@ -288,4 +288,4 @@ check(
 #
 # - D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2013, section 2 and appendix B.
 # - R. Rombach et al., *Latent diffusion models*, 2022, section 3.1.
-# - L. Yu et al., *MAGVIT-v2*, 2023: frame 0 by itself, later ones causally; ours does not even look back.
+# - L. Yu et al., *MAGVIT-v2*, 2023: frame 0 by itself, later ones causally; our encoder does not even look back.

@@ -138,8 +138,9 @@ plt.show()
 # %% [markdown]
 # **Explain.** What is near is most alike. The curve swings, as it is a sum of cosines, one for each frequency: the fast ones
 # tell neighbours apart, the slow ones near from far. About two thirds of the pairs belong to the other two axes and do not
-# turn: they give two thirds at any distance. The third that turns adds another third to it where things are near, and far
-# away swings about zero, so the curve swings about two thirds. Less than about one third it can never be.
+# turn: they give two thirds at any distance. The third that turns adds another third where things are near. Its fast pairs
+# swing about zero, but its slow ones have hardly turned 16 latents away, so here the curve stays mostly above two thirds; only
+# much further away would it swing about that. Less than about one third it can never be.
 #
 # ## What if the places are wrong?
 #

@@ -32,7 +32,7 @@ print(inspect.getsource(attention))
 # %% [markdown]
 # ## Time must be heard
 #
-# The network has to know how noisy its input is. One number among hundreds is easily overheard, so t becomes a row of
+# The network has to know how noisy its input is. One number among hundreds is easily drowned out, so t becomes a row of
 # sines and cosines of many frequencies. **Predict:** the sines were made for whole numbers up to 1000. What happens if
 # t in [0, 1] is put in as it is?
 

@@ -40,6 +40,10 @@ from mini_sora.train import dit_objective, stream, to_latents
 # optimizers, and a running average of the weights. Everything that is random in step i comes from a generator that is
 # seeded with i, so a run that is stopped and resumed equals one that was not, bit for bit.
 #
+# Of the two optimizers AdamW scales each number of a gradient by itself. Muon takes the averaged gradient of a whole matrix and
+# makes all its singular values about 1 (`orthogonalize` in `mini_sora/muon.py`), so that a direction in which the gradient is
+# small is learned as fast as one in which it is large. It is for the matrices inside blocks; all else goes to AdamW.
+#
 # The whole of `quick` takes five minutes. Here we keep its VAE and train DiTs for some seconds each.
 
 # %%
@@ -121,17 +125,17 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# **Explain.** The loss falls further between the first two, in 150 steps, than between the last two, in 1100, where the line
-# has gone nearly flat. But there lie nearly all the clips that are right. Most of the loss is what nobody can know: what the
+# **Explain.** The loss falls further between the first two, in 150 steps, than between the last two, in 1100: step by step, a
+# twelfth as fast. But there lie nearly all the clips that are right. Most of the loss is what nobody can know: what the
 # noise hides. A small part decides whether a shape is a square or a circle, and which way it goes, and that part still falls
-# when the curve looks as if it were done. So never judge by the loss alone.
+# when the curve seems to be nearly done. So never judge by the loss alone.
 #
 # ## Breaking what works
 #
 # A mistake is best seen beside what works. So from here on every run begins with the weights of `quick`, and trains on for the
 # same number of steps, with the same batches and rates; the first has no mistake. The rate is high and stays so, unlike in
-# `quick` itself, which ended with a rate of zero: so even without a mistake the loss rises at first, as such a restart undoes
-# what the falling rate had polished. Compare with this run, not with `quick`.
+# `quick` itself, which ended with a rate of zero: so even without a mistake the loss rises once the rate is up, and stays higher,
+# as such a restart undoes what the falling rate had polished. Compare with this run, not with `quick`.
 
 # %%
 STEPS = pick(90, 4)

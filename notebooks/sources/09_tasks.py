@@ -114,8 +114,8 @@ plt.xlabel("frame"), plt.ylabel("x, short sides"), plt.legend()
 plt.show()
 
 # %% [markdown]
-# **Explain.** It arrives where it must. On its way it is a little faster than this clip, which is slower than most that it was
-# trained on, and so it has to wait at the end: a corner in the line.
+# **Explain.** It arrives where it must, as that is given. On its way it is a little faster than this clip, which is slower than
+# most that it was trained on; so it goes too far, and comes back by almost a pixel in the last step: a corner in the line.
 #
 # To close a loop is the same with one clip: it leads from its own end to its own beginning. **Predict:** can a clip become a
 # loop that "moves left"?
