@@ -1,6 +1,5 @@
 """The command line: python -m mini_sora COMMAND. Mistakes are one sentence and exit code 2."""
 
-import json
 import os
 import platform
 import sys
@@ -20,7 +19,7 @@ from .fit import compute_dtype
 from .gallery import gallery
 from .pipeline import WEIGHTS, check_device
 from .presets import PRESETS
-from .report import evaluate, table
+from .report import digest, evaluate, kept, table
 from .tasks import MiniSora
 from .train import train
 from .video import check_writable
@@ -162,8 +161,8 @@ def run_gallery(args):
     require(path.suffix == ".html", f"{path} ends in {path.suffix!r}; a page is saved as .html")
     check_writable(path, args.force)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    kept = [place / "report.json" for place in (WEIGHTS / args.weights, Path(args.weights) / "report")]
-    report = next((json.loads(file.read_text()) for file in kept if file.is_file()), None)
+    places = [Path(args.weights) / "report", WEIGHTS / args.weights]
+    report = next((report for report in map(kept, places) if report.get("digest") == digest(sora)), None)
     with _bar() as progress:
         page = gallery(sora, str(args.weights), report, progress)
     checkpoint.write_file(path, page.encode())
@@ -233,7 +232,7 @@ def main(argv=None):
         stream.reconfigure(errors="backslashreplace")  # a prompt may hold what no terminal shows
     try:
         args = parser.parse_args(argv)
-        if "device" in args:
+        if "device" in args and args.command != "train":  # which one of several processes has its own
             check_device(args.device)
         commands[args.command](args)
     except KeyboardInterrupt:

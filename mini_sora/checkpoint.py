@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,10 +202,13 @@ def locked(directory):
             raise UserError(
                 f"another run is using {directory}; wait for it or choose another --out"
             ) from None
-        for old in directory.rglob(f"{ASIDE}*{OLD}*"):  # its run died between two renames
-            target = old.parent / old.name.split(OLD, 1)[1]
-            if not target.exists():
-                old.rename(target)
+        others = [lock.parent for lock in directory.rglob(".lock") if lock.parent != directory]
         for left in list(directory.rglob(f"{ASIDE}*")):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+            if any(left.is_relative_to(other) for other in others):  # another run's, which may live
+                continue
+            old = re.fullmatch(rf"{ASIDE}\d+{OLD}(.+)", left.name)
+            if old and not (left.parent / old[1]).exists():  # its run died between two renames
+                left.rename(left.parent / old[1])
+            else:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         yield

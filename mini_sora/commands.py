@@ -11,6 +11,7 @@ from .config import UserError, require
 from .evaluate import judge, sheet, verdict
 from .measures import judgement
 from .media import FITS, read_video
+from .model import check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
 from .video import Video, check_output, check_writable, encode
@@ -67,8 +68,11 @@ def _add(sub, *flags, several=False):
         "seconds": (number, "instead of --frames; 60 is a minute"),
         "more": (whole, "frames to add, a multiple of 4 (16)"),
         "between": (whole, "frames between, a multiple of 4 (16)"),
-        "size": (parse_size, "height x width in pixels, multiples of 8 (as trained, or near the file's)"),
-        "strength": (number, "from 0, stay as it is, to 1, make it all anew"),
+        "size": (
+            parse_size,
+            "height x width, multiples of 8; else as trained, a file at nearly its aspect",
+        ),
+        "strength": (number, "above 0, nearly as it is, to 1, make it all anew"),
         "factor": (number, "how much larger, both ways (2)"),
         "fit": (str, f"a file of another aspect: {' or '.join(FITS)} (crop)"),
         "direction": (str, "forward or backward (forward)"),
@@ -88,6 +92,8 @@ def _given(args, **names):
 
 def _read(sora, args, path):
     """A file at the model's own short side, or at --size."""
+    if args.size:
+        check_size(args.size, 1)
     return read_video(path, min(sora.config.size), args.size, args.fit or "crop")
 
 
@@ -186,8 +192,11 @@ def _connect(sora, args, **options):
 
 
 def _loop(sora, args, **options):
-    video = _read(sora, args, args.video) if args.video else None
-    return [sora.loop(args.prompt, video, **_given(args, frames="between"), **options).frames]
+    video, asked = None, _given(args, frames="between", size="size")
+    if args.video:
+        video = _read(sora, args, args.video)
+        asked.pop("size", None)
+    return [sora.loop(args.prompt, video, **asked, **options).frames]
 
 
 def _edit(sora, args, **options):

@@ -5,7 +5,7 @@ time or again after a resume. All clips of a batch have one grid; another batch 
 """
 
 import csv
-import glob
+import hashlib
 import math
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data_gen import FAMILIES, make_batch
+from data_gen import FAMILIES, WorldError, make_batch
 from data_gen.env import ACTIONS
 
 from . import parallel
@@ -69,7 +69,13 @@ class DataConfig:
         require(self.sides and self.frames, "sides and frames need an entry each")
         check_numbers(self, sides=(24, 512), frames=(1, 4801), long_prompts=(0, 1), most=(1, 4096))
         require(all(side % 8 == 0 for side in self.sides), f"sides are {self.sides}; multiples of 8 work")
+        widest = max(map(self.other_side, self.sides))
+        require(widest <= 512, f"sides are {self.sides}; a clip of {widest} pixels is too wide, 512 work")
         require(all(t % 4 == 1 for t in self.frames), f"frames are {self.frames}; numbers 1 + 4n work")
+
+    def other_side(self, side):
+        """The longest other side that a short side has."""
+        return int(side * WIDEST) // 8 * 8 if self.wide else side
 
     def draw_grid(self, generator):
         """A number of frames and a size, drawn at random: T, (H, W)."""
@@ -78,8 +84,7 @@ class DataConfig:
             return options[int(torch.randint(len(options), (), generator=generator))]
 
         frames, side = pick(self.frames), pick(self.sides)
-        longest = int(side * WIDEST) // 8 * 8 if self.wide else side
-        size = (side, pick(range(side, longest + 1, 8)))
+        size = (side, pick(range(side, self.other_side(side) + 1, 8)))
         return frames, size if pick((True, False)) else size[::-1]
 
 
@@ -162,6 +167,11 @@ class Folder:
         least = min(config.frames)
         require(self.frames, f"no video in {place} has {least} frames; the longest has {longest}")
 
+    def digest(self):
+        """What the clips and captions are, as text: others have another."""
+        parts = (part for video, prompt in self.shots for part in (video.tobytes(), prompt.encode()))
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
     def __getitem__(self, index):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
 
@@ -185,14 +195,15 @@ def captions_of(place):
     listed = {}
     try:
         if (place / "captions.csv").is_file():
-            with (place / "captions.csv").open(encoding="utf-8", newline="") as file:
+            with (place / "captions.csv").open(encoding="utf-8-sig", newline="") as file:
                 for number, row in enumerate(csv.reader(file), 1):
                     fine = len(row) == 2
                     require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
                     listed |= {row[0].strip(): row[1]} if row else {}
         for path in place.glob("*.txt"):
-            videos = [v for v in place.glob(f"{glob.escape(path.stem)}.*") if v.suffix.lower() != ".txt"]
-            listed |= {video.name: path.read_text(encoding="utf-8") for video in videos}
+            beside = [other for other in place.iterdir() if other.stem == path.stem]
+            words = path.read_text(encoding="utf-8-sig")
+            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
     return listed
@@ -213,7 +224,7 @@ def batches(data, indices, workers, ordered=True):
         multiprocessing_context="fork" if workers else None,  # so that what they make need not be pickled
         prefetch_factor=(4 if ordered else 1) if workers else None,
         worker_init_fn=_apart,
-        collate_fn=_as_it_is,
+        collate_fn=lambda batch: batch,  # as it is
         in_order=ordered,
     )
 
@@ -228,10 +239,6 @@ def _apart(worker):
     os.setsid()
 
 
-def _as_it_is(batch):
-    return batch
-
-
 class Calls:
     """The results of functions without arguments, as data: (place, result, what was wrong)."""
 
@@ -241,7 +248,7 @@ class Calls:
     def __getitem__(self, place):
         try:
             return place, self.calls[place](), None
-        except UserError as error:
+        except (UserError, WorldError) as error:
             return place, None, error
 
 
@@ -266,6 +273,12 @@ def on_all_cores(function, *columns):
     return [found[place] for place in range(len(calls))]
 
 
+def copied(shots):
+    """A batch to keep: one from a worker lies in memory that is shared, of which a process may have
+    only so much, and only so many files."""
+    return shots._replace(clips=shots.clips.clone(), actions=shots.actions.clone())
+
+
 class Stored:
     """The first batches of a stream, made by every core when one is asked for, and shown again and again,
     each time round in another order; change: what becomes of each as it is stored, nothing by default.
@@ -284,7 +297,7 @@ class Stored:
         made = batches(self.stream, own, math.ceil(os.cpu_count() / self.ranks))
         hidden = self.rank > 0 or in_worker()
         made = tqdm(made, total=len(own), desc="clips", unit="batch", delay=2, leave=False, disable=hidden)
-        return [self.change(shots) for shots in made]
+        return [self.change(copied(shots)) for shots in made]
 
     def __getitem__(self, index):
         turn, place = divmod(index // self.ranks, self.share)
@@ -310,10 +323,10 @@ class Replayed:
         earlier = math.ceil(turns[0] / self.shown)  # of which a run that goes on makes the last again
         first, last = max(0, earlier - self.count), math.ceil((turns[-1] + 1) / self.shown)
         fresh = iter(batches(self.stream, [ranks * i + rank for i in range(first, last)], workers))
-        newest = deque((self.change(next(fresh)) for _ in range(first, earlier)), maxlen=self.count)
+        newest = deque((self.change(copied(next(fresh))) for _ in range(first, earlier)), maxlen=self.count)
         for turn in turns:
             if turn % self.shown == 0:
-                newest.append(self.change(next(fresh)))
+                newest.append(self.change(copied(next(fresh))))
                 yield newest[-1]
             else:
                 generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)

@@ -18,9 +18,9 @@ from .patches import coordinates, patchify, unpatchify
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """patch: latents per token (k, y, x); width, layers, heads; pooled: whether the blocks are told
-    the gist of the prompt, beside its words; actions: how many, 0 for none, which needs one latent
-    frame per token."""
+    """patch: latents per token (k, y, x), of one latent frame, as each has a noise time of its own;
+    width, layers, heads; pooled: whether the blocks are told the gist of the prompt, beside its words;
+    actions: how many, 0 for none."""
 
     patch: tuple[int, int, int] = (1, 2, 2)
     width: int = 96
@@ -33,8 +33,7 @@ class DiTConfig:
         check_numbers(self, low=1, high=65536, actions=(0, 1000))
         fine = self.width % self.heads == 0 and self.width // self.heads % 2 == 0
         require(fine, f"heads is {self.heads}; width ({self.width}) must be an even multiple of it")
-        fine = self.patch[0] == 1 or not self.actions
-        require(fine, f"patch is {self.patch}; actions need one latent frame per token, so 1 at first")
+        require(self.patch[0] == 1, f"patch is {self.patch}; a token is of one latent frame, so 1 at first")
 
 
 PLACE_WAVES = 4
@@ -115,8 +114,8 @@ class DiT(nn.Module):
 
     def clip_waves(self, coords, grid):
         """What a latent frame is told of the clip: its distance to the first and to the last latent
-        frame, and the short side. coords: (N, 3); grid: (K, h, w) -> (K', 24)."""
-        k = coords.unflatten(0, (grid[0] // self.config.patch[0], -1))[:, 0, 0]  # (K',)
+        frame, and the short side. coords: (N, 3); grid: (K, h, w) -> (K, 24)."""
+        k = coords.unflatten(0, (grid[0], -1))[:, 0, 0]  # (K,)
         return waves(torch.stack([k, grid[0] - 1 - k, torch.full_like(k, min(grid[1:]))], dim=1))
 
     def action_vectors(self, actions):
@@ -135,15 +134,15 @@ class DiT(nn.Module):
         """
         grid, patch = z.shape[2:], self.config.patch
         coords = coordinates(patch, grid, z.device)  # (N, 3)
-        frames = (grid[0] // patch[0], -1)
+        frames = (grid[0], -1)
         x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
-        eighths = coords * coords.new_tensor([1, 8 / min(grid[1:]), 8 / min(grid[1:])])  # of a short side
+        eighths = torch.cat([coords[:, :1], coords[:, 1:] * (8 / min(grid[1:]))], dim=1)  # of a short side
         place = self.place(waves(eighths).to(x.dtype))  # (N, D)
         # A sum, not a view: else torch.compile would compile the first block apart from the others.
-        x = x.unflatten(1, frames) + place.unflatten(0, frames)  # (B, K', P, D)
+        x = x.unflatten(1, frames) + place.unflatten(0, frames)  # (B, K, P, D)
         angles = rotary_angles(coords, x.shape[-1] // self.config.heads)
 
-        condition = self.time(time_embedding(t[:, :: patch[0]], 256).to(x.dtype))  # (B, K', D)
+        condition = self.time(time_embedding(t, 256).to(x.dtype))  # (B, K, D)
         condition = condition + self.frame(self.clip_waves(coords, grid).to(x.dtype))
         if self.text is not None:
             weight = mask[..., None].to(text.dtype)
@@ -155,7 +154,7 @@ class DiT(nn.Module):
         condition = self.condition(condition)
 
         for block in self.blocks:
-            x = block(x, condition, text, mask, angles)  # (B, K', P, D)
+            x = block(x, condition, text, mask, angles)  # (B, K, P, D)
         shift, scale = self.modulation(condition)[:, :, None].chunk(2, dim=-1)
-        x = self.head(self.norm(x) * (1 + scale) + shift)  # (B, K', P, C * patch)
+        x = self.head(self.norm(x) * (1 + scale) + shift)  # (B, K, P, C * patch)
         return unpatchify(x.flatten(1, 2), patch, grid).float()  # (B, C, K, h, w)

@@ -101,7 +101,9 @@ class Gallery:
             ("A minute", "Window by window; each knows the end of the one before.", self.minute),
         )
         needs = {self.long: {"shapes"}, self.sizes: {"shapes"}, self.play: {"play"}, self.worlds: {"bounce"}}
-        return [section for section in every if needs.get(section[2], set()) <= families]
+        tasks = (self.animate, self.extend, self.connect, self.edit, self.upscale, self.minute)
+        needs |= {task: {"shapes", "shapes-simple"} for task in tasks}  # one of them
+        return [section for section in every if needs.get(section[2], families) & families]
 
     def text(self):
         return self.cards(*self.clips(count=8))

@@ -71,8 +71,7 @@ def _pictures(path, kind):
                 return
             _check_pixels(path, *file.size, i + 1)
             file.load()
-            image = file if getattr(file, "is_animated", False) else ImageOps.exif_transpose(file)
-            yield _rgb(image), (file.info.get("duration") or 100) / 1000
+            yield _rgb(ImageOps.exif_transpose(file)), (file.info.get("duration") or 100) / 1000
 
 
 def _rgb(image):
@@ -100,7 +99,7 @@ def _movie(path):
             time = float(frame.pts * stream.time_base)
             if image:
                 yield image, time - start
-            start, image = time, frame.to_image()
+            start, image = time, frame.to_image().rotate(frame.rotation, expand=True)
         if image:
             yield image, 1 / float(stream.average_rate or FPS)
 
@@ -123,8 +122,7 @@ def _resample(shown, most):
 def _near_size(size, side):
     """The (H, W) in multiples of 8 with this short side and nearly the aspect of a (width, height)."""
     width, height = size
-    long = min(max(size) / min(size), 16 / 9) * side
-    long = max(side, round(long / 8) * 8)
+    long = max(side, min(round(max(size) / min(size) * side / 8), side * 2 // 9) * 8)
     return (side, long) if width >= height else (long, side)
 
 
@@ -135,7 +133,8 @@ def _fitted(image, size, fit):
     if fit == "crop":
         scale = min(image.width / width, image.height / height)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        box = left, top, left + scale * width, top + scale * height
+        right, bottom = left + scale * width, top + scale * height
+        box = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)  # if rounded
     else:
         scale = max(image.width / width, image.height / height)
         near = max(1, round(image.height / scale)), max(1, round(image.width / scale))

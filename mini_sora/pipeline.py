@@ -112,7 +112,6 @@ class Pipeline:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
         schedule = SCHEDULES[how.schedule]()
-        require(actions is None or self.config.dit.actions, "this model knows no actions; leave them out")
         known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
         made, parts = [], math.ceil(len(prompts) / BATCH)
 

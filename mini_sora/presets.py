@@ -81,6 +81,9 @@ class TrainConfig:
                 self.model.latent_shape((side, side), frames)
         unknown = set(self.vae.families) - set(self.model.families)
         require(not unknown, f"vae.families has {', '.join(unknown)}, which model.families lacks")
+        largest = max(self.vae.fit.batch, self.dit.fit.batch)
+        fine = self.data.folder or self.data.most >= largest
+        require(fine, f"data.most is {self.data.most}, less than a batch of {largest}; set it, too")
         fine = min(self.model.size) >= 24
         require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
 
@@ -166,7 +169,7 @@ PRESETS["tiny-gpu"] = replace(  # a larger network, meant for ten minutes of a G
 )
 PRESETS["small"] = replace(
     _TINY,
-    data=replace(_TINY.data, sides=(48, 64, 64, 64, 96)),
+    data=replace(_TINY.data, sides=(48, 64, 64, 64, 96), most=96),
     model=replace(
         _TINY.model,
         size=(64, 64),
@@ -179,7 +182,7 @@ PRESETS["small"] = replace(
 )
 PRESETS["base"] = replace(
     PRESETS["small"],
-    data=replace(_TINY.data, sides=(96, 128, 128, 128, 160)),
+    data=replace(PRESETS["small"].data, sides=(96, 128, 128, 128, 160)),
     model=replace(
         PRESETS["small"].model,
         size=(128, 128),

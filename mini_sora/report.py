@@ -59,21 +59,23 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     first clips of each row, and the first that are not as asked, in clips/ and failures/; resume: what
     is in the report there is not measured again; progress: called with (done, all, name) before the first,
     with its name, and after each that is done. Returns the report: {"rows": {name: figures}, "tasks": {name:
-    [(what, value, asked, aim)]}, "figures": [the same], ...}. Same seed, same figures, but for the
-    seconds. Raises UserError where nothing has such a name, or the report is of another model.
+    [(what, value, asked, aim)]}, "figures": [the same], ...}. Same seed, same figures, but for seconds
+    and memory. Raises UserError where nothing has such a name, or the report is of another model.
     """
     every = rows_of(sora.config)
     rows = [row for row in every if only in row.name]
     beside = {row.beside for row in rows}
     rows = [row for row in every if row in rows or row.name in beside]
-    asked = TASKS if sora.config.versatile else {}  # which no model can do that was never shown known frames
+    # Tasks are asked of models that were shown known frames, on scenes of bodies that move by themselves.
+    asked = TASKS if sora.config.versatile and {"shapes", "shapes-simple"} & {*sora.config.families} else {}
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
     about = {"weights": to_dict(sora.config), "digest": digest(sora), "seed": seed, "clips": count}
     about = json.loads(json.dumps(about | {"sampling": sampling}))
     report = about | {"rows": {}, "tasks": {}, "figures": []}
     if resume:
-        report = earlier(folder)
+        report = kept(folder)
+        require(report, f"{folder} has no report to go on with; replace it with --force")
         same = {name: report.get(name) for name in about} == about
         require(same, f"the report in {folder} is of other weights or settings; choose another directory")
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
@@ -103,14 +105,13 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     return report
 
 
-def earlier(folder):
-    """The report that was kept in a folder. Raises UserError where there is none."""
+def kept(folder):
+    """The report that was kept in a folder, an empty one where there is none."""
     try:
         report = json.loads((Path(folder) / "report.json").read_text())
     except (OSError, ValueError):
         report = None
-    require(isinstance(report, dict), f"{folder} has no report to go on with; replace it with --force")
-    return report
+    return report if isinstance(report, dict) else {}
 
 
 def digest(sora):
@@ -175,7 +176,8 @@ def strangest(rows, kind):
         strange[row["family"]] += row["clips"] * row[kind]["unexplained"]
     worst = max(clips, key=lambda name: strange[name] / clips[name])
     share = strange[worst] / clips[worst]
-    return share, worst, interval(share, clips[worst])
+    alone = max(row["clips"] for row in rows if row["family"] == worst)  # rows share scenes: not more
+    return share, worst, interval(share, alone)
 
 
 def fine(value, asked):
@@ -216,7 +218,8 @@ def show(folder, name, examples):
     the first that are not as asked in failures/."""
     wrong = [example for example in examples if example[2] and not example[2].ok]
     for kind, some in (("clips", examples[:12]), ("failures", wrong[:12])):
+        path = Path(folder) / kind / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
+        path.unlink(missing_ok=True)
         if some:
-            (Path(folder) / kind).mkdir(parents=True, exist_ok=True)
-            path = Path(folder) / kind / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, sheet(*zip(*some, strict=True)))

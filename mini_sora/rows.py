@@ -1,11 +1,13 @@
 """What a model is asked in its report: the kinds of clips, row by row."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data_gen import FAMILIES, make_batch
 
+from .config import require
 from .data import action_numbers
 
 
@@ -46,13 +48,16 @@ class Row:
         return fine and (not self.words or self.words[0] <= len(clip.long_caption.split()) <= self.words[1])
 
     def clips(self, count, first=0):
-        """The first so many clips of this kind, by their seeds, from one on."""
+        """The first so many clips of this kind, by their seeds, from one on. Raises UserError where
+        there seem to be none."""
         found = []
-        while len(found) < count:
-            batch = make_batch(self.family, range(first, first + 256), self.size, self.frames, self.split)
-            found += [batch[i] for i in range(256) if self.fits(batch[i])]
-            first += 256
-        return found[:count]
+        for seed in itertools.count(first, 256):
+            require(found or seed < first + 2**15, f"{self.family} has no scenes of this kind: {self}")
+            batch = make_batch(self.family, range(seed, seed + 256), self.size, self.frames, self.split)
+            fitting = [clip for clip in map(batch.__getitem__, range(256)) if self.fits(clip)]
+            found += [replace(clip, video=clip.video.copy()) for clip in fitting]  # not a view of all
+            if len(found) >= count:
+                return found[:count]
 
 
 def rows_of(config):
@@ -83,11 +88,11 @@ def rows_of(config):
             Row("first frame known", base, given=True, least=0.9, aim=0.97, **whole),
             Row("square", base, **whole),
         ]
-        longer = [side * n // 4 for n in (5, 6, 7)]  # of a short side of 4, up to 16:9
+        longer = sorted({round(side * n / 32) * 8 for n in (5, 6, 7)} - {side})  # 5:4 to 7:4, in eights
         for height, width in [(side, n) for n in longer] + [(n, side) for n in longer]:
             name = f"{height}x{width}"
             rows.append(Row(name, base, size=(height, width), frames=config.frames, beside="square"))
-        for n in (side * 5 // 4, side * 7 // 4):
+        for n in (longer[0], longer[-1]):
             rows.append(Row(f"{n}x{n}", base, size=(n, n), frames=config.frames, beside="square"))
         for frames in (13, 21, 29):
             name = f"{frames} frames"

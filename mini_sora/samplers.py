@@ -64,7 +64,11 @@ def sample(
     data where known; known: (B, K) bool, frames that stay as they are, at t = 0; generators: one
     for each of the B clips, for the noise of ancestral sampling; watch: called after each step with how
     many are done and the guess of z_0 that it was made from. Returns (B, C, K, h, w).
+
+    Where t = 1 is noise alone, eps tells nothing of z_0, so what predicts eps starts a little later.
     """
+    if kind == "eps" and schedule.alpha(torch.ones(1)) < 1e-3:
+        start = min(start, 0.99)
     unknown = torch.ones(z.shape[0], z.shape[2], device=z.device) if known is None else (~known).float()
     times = sampling_times(steps, start, shift).tolist()
     for i in range(steps):

@@ -11,6 +11,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from .checkpoint import write_file
 from .config import require, with_flags
 from .data import share_out
@@ -77,6 +79,7 @@ def variant(name, seed, folder, count):
     training, or where it is the first model, sampled otherwise, those of one clip."""
     flags, sampling = TRAININGS.get(name, {}), SAMPLINGS.get(name, {})
     index, base = list(TRAININGS).index(name) if name in TRAININGS else 0, folder / seed / "00"
+    torch.set_num_threads(1)  # one to a core, and so also where there are more cores than variants
     own = index == 0 or any(flag.startswith("model.vae") for flag in flags)
     out = folder / seed / f"{index:02d}"
     sora = trained(flags, seed, out, None if own else base)

@@ -49,9 +49,7 @@ class MiniSora(Pipeline):
         check_size(size, frames)
         whole = self._at_once(frames)
         shape = self.config.latent_shape(size, whole)
-        sources = sources_of(seed, len(prompts))
-        if actions is not None:
-            actions = torch.as_tensor(actions)
+        sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
         told = part(progress, 0, whole, frames)
         z = self._film(prompts, sources, shape, actions=first, progress=told, **options)
@@ -70,27 +68,27 @@ class MiniSora(Pipeline):
         check_size(self.config.size, frames)
         prompts, clips = prompts_of(prompt), clips_of(image, prompt)
         require(clips.shape[1] == 1, "that is not a picture but a video; extend goes on from one")
-        if actions is not None:
-            actions = torch.as_tensor(actions)
-        sources = sources_of(seed, len(prompts))
+        sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         pieces = self._go_on(prompts, sources, clips, None, frames - 1, actions, **options)
         return answer(prompt, np.concatenate([clips, *pieces], axis=1))
 
-    def extend(self, video, prompt, frames=16, direction="forward", seed=0, **options):
+    def extend(self, video, prompt, frames=16, direction="forward", seed=0, actions=None, **options):
         """A video with more frames after it, or before it; its own are left as they are.
 
         video: a Video or uint8 (T, H, W, 3), or a list of B, with as many prompts; backward, T is 4 or
-        more; frames: how many more, a multiple of 4; direction: forward or backward. The rest as in generate.
+        more; frames: how many more, a multiple of 4; direction: forward or backward; actions: of the
+        whole new video. The rest as in generate.
         """
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         fine = direction in ("forward", "backward")
         require(fine, f"direction is {direction!r}; it is one of forward, backward")
-        check_added(frames)
+        check_added(frames, clips.shape[1])
         sources = sources_of(seed, len(prompts))
+        actions = self._actions(actions, prompts, clips.shape[1] + frames)
         if direction == "forward":
-            pieces = self._go_on(prompts, sources, clips, None, frames, **options)
+            pieces = self._go_on(prompts, sources, clips, None, frames, actions, **options)
             return answer(prompt, np.concatenate([clips, *pieces], axis=1))
-        pieces = list(self._go_back(prompts, sources, clips, frames, **options))
+        pieces = list(self._go_back(prompts, sources, clips, frames, actions, **options))
         return answer(prompt, np.concatenate([*pieces[::-1], clips], axis=1))
 
     def connect(self, a, b, prompt, frames=16, seed=0, **options):
@@ -102,29 +100,32 @@ class MiniSora(Pipeline):
         clips, between = self._lead_over(a, b, prompt, frames, seed, **options)
         return answer(prompt, np.concatenate([clips[0], between, clips[1]], axis=1))
 
-    def loop(self, prompt, video=None, frames=16, seed=0, progress=None, **options):
+    def loop(self, prompt, video=None, frames=16, size=None, seed=0, progress=None, **options):
         """A video that can be played round and round: its end leads over to its beginning.
 
         video: the one to close, of 4 frames or more, or a list of B; one is made from the prompt where
-        there is none. frames: of those that close it, a multiple of 4. The rest as in generate.
+        there is none. frames: of those that close it, a multiple of 4; size: of a video that is made.
+        The rest as in generate.
         """
+        require(video is None or size is None, "size is that of the video; leave it out")
         if video is None:
-            video = self.generate(prompt, seed=seed, progress=part(progress, 0, 1, 2), **options)
+            video = self.generate(prompt, size, seed=seed, progress=part(progress, 0, 1, 2), **options)
             progress = part(progress, 1, 1, 2)
         clips, between = self._lead_over(video, video, prompt, frames, seed, progress=progress, **options)
         return answer(prompt, np.concatenate([clips[0], between], axis=1))
 
-    def edit(self, video, prompt, strength=0.8, seed=0, **options):
+    def edit(self, video, prompt, strength=0.8, seed=0, actions=None, **options):
         """A video made again to fit another prompt (Meng et al. 2021, SDEdit).
 
-        video: uint8 (T, H, W, 3) or a list of B; strength: the noise time that it is taken back to,
-        from 0, where it stays as it is, to 1, where nothing of it is left. The rest as in generate.
+        video: uint8 (T, H, W, 3) or a list of B; strength: the noise time that it is taken back to, above
+        0, where it would stay as it is, to 1, where nothing of it is left. The rest as in generate.
         """
         require(0 < strength <= 1, f"strength is {strength}; it must be above 0, and at most 1")
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         shape = self.config.latent_shape(clips.shape[2:4], clips.shape[1])
+        actions = self._actions(actions, prompts, clips.shape[1])
         sources, z = sources_of(seed, len(prompts)), self.encode(clips)
-        z = self._film(prompts, sources, shape, z, start=strength, **options)
+        z = self._film(prompts, sources, shape, z, start=strength, actions=actions, **options)
         return answer(prompt, self.decode(z))
 
     def upscale(self, video, factor=2, prompt=None, strength=0.5, seed=0, **options):
@@ -167,7 +168,7 @@ class MiniSora(Pipeline):
             yield piece
             clip, at, left = np.concatenate([clip, piece], axis=1), at + chunk * new, left - new
 
-    def _go_back(self, prompts, sources, clip, frames, progress=None, **sampling):
+    def _go_back(self, prompts, sources, clip, frames, actions=None, progress=None, **sampling):
         """What comes before clips: yields so many frames, in pieces, the last ones first.
 
         Each window begins with a single frame, as every clip does, which is dropped: so the clip's own
@@ -178,20 +179,23 @@ class MiniSora(Pipeline):
         while left:
             keep = min(z.shape[2], max(window // 2, window - 1 - left))
             new = min(window - 1 - keep, left)
+            first = chunk * (left - new)  # of the frames that come after the single one, which none leads to
+            before = None if actions is None else F.pad(actions, (1, 0))
+            done = None if actions is None else before[:, first : first + chunk * (new + keep)]
             told = part(progress, frames - chunk * left, chunk * new, frames)
-            z, piece = self._fill(
-                prompts, sources, z[:, :, :0], new + 1, z[:, :, :keep], progress=told, **sampling
-            )
+            some, tail = {"actions": done, "progress": told, **sampling}, z[:, :, :keep]
+            z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, tail, **some)
             yield piece
             z, left = z[:, :, 1:], left - new
 
     def _lead_over(self, a, b, prompt, frames, seed, **options):
         """([a, b] as batches, the frames between them), uint8 (B, n, H, W, 3) each."""
         prompts, clips = prompts_of(prompt), [clips_of(video, prompt) for video in (a, b)]
+        require("actions" not in options, "no actions lead from one video to another; leave them out")
         same = clips[0].shape[2:] == clips[1].shape[2:]
         require(same, "the two videos differ in size; resize one of them first")
-        check_added(frames)
-        chunk, most = self.config.vae.time_stride, self._window(clips[0][:, :1], self.config.frames - 1) // 2
+        check_added(frames, clips[0].shape[1] + clips[1].shape[1])
+        chunk, most = self.config.vae.time_stride, self._window(clips[0][:, :1], self._own - 1) // 2
         self.config.latent_shape(clips[0].shape[2:4], 1 + 2 * chunk * most + frames)
         head = self.encode(clips[0][:, -(1 + chunk * min(most, (clips[0].shape[1] - 1) // chunk)) :])
         tail, sources = self._beginning(clips[1], most), sources_of(seed, len(prompts))
@@ -214,10 +218,30 @@ class MiniSora(Pipeline):
         require(count, "what is led into is a video, of 4 frames or more; a picture can only be animated")
         return self.encode(np.concatenate([clip[:, :1], clip[:, : chunk * count]], axis=1))[:, :, 1:]
 
+    def _actions(self, actions, prompts, frames):
+        """Actions as a tensor, or None. Raises UserError unless there is one of those that the model
+        knows before each frame of each video but the first."""
+        if actions is None:
+            return None
+        most = self.config.dit.actions
+        require(most, "this model knows no actions; leave them out")
+        actions, shape = torch.as_tensor(actions), (len(prompts), frames - 1)
+        fine = actions.shape == shape and not actions.is_floating_point()
+        require(fine, f"actions are {actions.dtype} {(*actions.shape,)}; they are whole numbers {shape}")
+        fine = ((actions >= 0) & (actions <= most)).all()
+        require(fine, f"actions are whole numbers from 0, for none, to {most}")
+        return actions.long()
+
+    @property
+    def _own(self):
+        """Frames of a window that slides: the model's own length, with room for one latent frame that is
+        known, beside its first, and one that is new."""
+        return max(self.config.frames, 1 + 2 * self.config.vae.time_stride)
+
     def _at_once(self, frames):
         """How many of these frames are made in one window: all, if they are fewer than twice the
         model's own, and are told by one prompt; or as many as the model's own."""
-        return frames if frames < 2 * self.config.frames else self.config.frames
+        return frames if frames < 2 * self._own else self._own
 
     def _window(self, clip, frames):
         """Latent frames of one window, where so many frames are added to clips. Raises UserError for a
@@ -258,10 +282,12 @@ def resized(x, factor):
     return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
 
 
-def check_added(frames):
-    """Raise UserError unless so many frames can be added to a video: they come in fours."""
-    fine = isinstance(frames, int) and 4 <= frames < MAX_FRAMES and frames % 4 == 0
+def check_added(frames, there):
+    """Raise UserError unless so many frames can be added to those that are there: they come in fours."""
+    fine = isinstance(frames, int) and frames >= 4 and frames % 4 == 0
     require(fine, f"{frames} frames cannot be added: they come in fours (4, 8, 12, 16, ...)")
+    fine = there + frames <= MAX_FRAMES
+    require(fine, f"{there} frames and {frames} more are too many: at most {MAX_FRAMES}")
 
 
 def part(progress, before, share, whole):

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,19 +15,19 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Course, DataConfig, Folder, Replayed, Stored, Stream, area, to_pixels
+from .data import Course, Folder, Replayed, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit, unit_noise
 from .model import Sora, words_of
 from .pipeline import check_device
-from .report import evaluate, keep, show, table
+from .report import digest, evaluate, keep, show, table
 from .rows import Row, film
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize
 from .vae import VAE, vae_loss
 
-LEAVES = ("config.json", "vae", "dit", "model", "report", "training.txt")  # what a run leaves in --out
+LEAVES = ("vae", "dit", "model", "report", "training.txt", "config.json")  # what a run leaves in --out
 
 
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
@@ -54,12 +55,14 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
 def prepare(config, out, force):
     """Leave a run's directory ready, with its config.json; with force, without an earlier run."""
     settings = out / "config.json"
+    others = [name for name in LEAVES if (out / name).exists() and not settings.exists()]
+    require(not others, f"{out} holds {', '.join(others)} of something else; choose another --out")
     if settings.exists():
         earlier = read_settings(settings)
         changed = difference(earlier, json.loads(json.dumps(to_dict(config))))
         require(force or not changed, f"the run in {out} has other settings: {'; '.join(changed)}")
     if force:
-        for name in LEAVES:
+        for name in LEAVES:  # the settings last, so that what is left of a run is known as one
             path = out / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     checkpoint.write_file(settings, json.dumps(to_dict(config), indent=1).encode())
@@ -89,7 +92,9 @@ def course(config, clips, store=lambda data, count: data):
     """What the DiT is shown, easy things first (see DiTTraining): the batches of a run, a Course.
     store: (batches, how many are asked for) -> what they are kept in."""
     model, (alone, plain) = config.model, config.dit.course
-    square = DataConfig(sides=(min(model.size),), frames=(model.frames,))
+    square = replace(
+        config.data, sides=(min(model.size),), frames=(model.frames,), wide=False, long_prompts=0.0
+    )
     whole, parts = clips * area(model.frames, model.size), [(config.dit.fit.steps, stream(config, clips))]
     if not config.data.folder:  # whose seeds keep the parts apart: no scene comes in two of them
         parts.insert(0, (plain, Stream(square, model.families, whole, config.seed + (1 << 20))))
@@ -248,6 +253,12 @@ class Stages:
         rows = [Row(name, name, size=c.model.size, frames=c.model.frames) for name in names]
         return [(row, row.clips(count)) for row in rows]
 
+    def given(self):
+        """What the settings only name, as text that is another where it has changed: the weights that a run
+        starts from, the clips of a folder."""
+        weights = digest(self.start) if self.start else ""
+        return weights + (stream(self.config, 1).digest() if self.config.data.folder else "")
+
     def train_vae(self):
         if self.start:
             return self.start.vae, "", f"that of {self.config.start}"
@@ -272,7 +283,7 @@ class Stages:
             figures = {"psnr": psnr.mean().item(), "right": scores(reports).get("all", 0.0)}
             return figures, sheet(rebuilt[::8], prompts[::8], reports[::8])
 
-        setup = {"model": to_dict(c.model.vae), "vae": to_dict(how)}
+        setup = {"model": to_dict(c.model.vae), "vae": to_dict(how), "given": self.given()}
         out = self.out / "vae"
         loss = vae_objective(c, self.device)
         vae, value = fit(vae, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
@@ -305,7 +316,7 @@ class Stages:
             few = slice(0, None, len(clips))
             return {"right": scores(reports).get("all", 0.0)}, sheet(videos[few], prompts[few], reports[few])
 
-        setup = {"model": to_dict(c.model), "dit": to_dict(how)}
+        setup = {"model": to_dict(c.model), "dit": to_dict(how), "given": self.given()}
         out = self.out / "dit"
         _, value = fit(network, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
         return sora, f"{value:.4f}", f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters"

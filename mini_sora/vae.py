@@ -18,7 +18,8 @@ from .config import check_numbers, require
 @dataclass(frozen=True)
 class VAEConfig:
     """channels: of a latent, C; frame_width, frame_blocks: of the layers that see single frames;
-    width, blocks: of those that see a chunk; strides: pixels per latent in time and in space."""
+    width, blocks: of those that see a chunk; strides: pixels per latent in time, which divides 4, as
+    clips have 1 + 4n frames, and in space."""
 
     channels: int = 3
     frame_width: int = 32
@@ -30,6 +31,7 @@ class VAEConfig:
 
     def __post_init__(self):
         check_numbers(self, low=1, high=4096)
+        require(4 % self.time_stride == 0, f"time_stride is {self.time_stride}; it is 1, 2 or 4")
         even = self.space_stride % 2 == 0
         require(even, f"space_stride is {self.space_stride}; it must be even, as the VAE halves twice")
 

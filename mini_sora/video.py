@@ -37,7 +37,7 @@ def check_writable(path, force=False):
     probe = path.parent / f"{checkpoint.ASIDE}probe"
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}); choose another place"

@@ -227,6 +227,22 @@ def test_a_second_run_is_refused_and_leftovers_are_swept(tmp_path):
         assert left.exists()
     with checkpoint.locked(tmp_path):
         assert not left.exists()
+    other = tmp_path / "inside" / f"{checkpoint.ASIDE}1-step-1"
+    with checkpoint.locked(other.parent):
+        other.mkdir()
+        with checkpoint.locked(tmp_path):
+            assert other.exists(), "it belongs to another run"
+
+
+def test_what_died_between_two_renames_is_put_back(tmp_path):
+    checkpoint.save(tmp_path / "model", {"a": {"x": torch.ones(1)}}, {"step": 1})
+    aside = tmp_path / f"{checkpoint.ASIDE}1{checkpoint.OLD}model"
+    (tmp_path / "model").rename(aside)
+    with checkpoint.locked(tmp_path):
+        assert checkpoint.load(tmp_path / "model")[1]["step"] == 1 and not aside.exists()
+    aside.mkdir()  # it died later, before the old one was deleted
+    with checkpoint.locked(tmp_path):
+        assert checkpoint.load(tmp_path / "model")[1]["step"] == 1 and not aside.exists()
 
 
 def test_write_file_is_whole_or_absent(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen import make_clip
+from data_gen import WorldError, make_clip
 from data_gen.board import ACTIONS
 from mini_sora import parallel
 from mini_sora.config import UserError
@@ -112,6 +112,13 @@ def test_stored_batches_come_again_in_another_order():
     assert "batches" in vars(fresh)
 
 
+def test_what_is_kept_is_not_in_shared_memory():
+    stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
+    kept = [Stored(stream, 2)[0], *batches(Replayed(stream, 2, 2), range(2), workers=1)]
+    fresh = next(iter(batches(stream, [0], workers=1)))
+    assert fresh.clips.is_shared() and not any(s.clips.is_shared() or s.actions.is_shared() for s in kept)
+
+
 def test_each_process_stores_what_it_asks_for(monkeypatch):
     stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
     made, asked = [], []
@@ -152,14 +159,15 @@ def test_what_is_done_first_comes_first(monkeypatch):
     assert [place for place, _ in share_out(calls)] == [1, 2, 3, 0]
 
 
-def test_a_mistake_in_a_shared_call_ends_all(monkeypatch):
+@pytest.mark.parametrize("kind", [UserError, WorldError])
+def test_a_mistake_in_a_shared_call_ends_all(monkeypatch, kind):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def mistake():
-        raise UserError("no such thing")
+        raise kind("no such thing")
 
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"^no such thing$"):
+    with pytest.raises(kind, match=r"^no such thing$"):
         list(share_out([mistake] + [partial(time.sleep, 60)] * 8))
     gc.collect()
     assert time.monotonic() - began < 30 and not multiprocessing.active_children()
@@ -205,7 +213,12 @@ def test_replayed_batches_come_again_while_new_ones_are_made(ranks, monkeypatch)
         assert course(steps[done:]) == every[done:], "in a course, too"
 
 
-@pytest.mark.parametrize("setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}])
+WIDE = {"sides": (296,), "wide": True}  # up to 520 pixels
+
+
+@pytest.mark.parametrize(
+    "setting", [{"sides": (20,)}, {"sides": (28,)}, {"frames": (4,)}, {"frames": (0,)}, WIDE]
+)
 def test_impossible_grids_are_refused(setting):
     with pytest.raises(UserError):
         DataConfig(**setting)

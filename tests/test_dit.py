@@ -56,6 +56,28 @@ def test_every_input_matters():
     assert changed(base, model(z, t, text, mask, actions))
 
 
+def test_the_gist_is_told_beside_the_words():
+    model = woken()
+    for block in model.blocks:
+        block.cross_attention.out.weight.data.zero_()
+    z, t, text, mask = inputs()
+    assert changed(model(z, t, text, mask), model(z, t, text.roll(1, 0), mask))
+    model.text.weight.data.zero_()
+    assert not changed(model(z, t, text, mask), model(z, t, text.roll(1, 0), mask))
+
+
+def test_attention_knows_how_far_apart_tokens_are():
+    """Without their absolute places, too: where two change places, it matters to the one between."""
+    model = woken()
+    for layer in (model.place, model.frame):
+        layer.weight.data.zero_()
+    z, *rest = inputs()
+    swapped = z.clone()
+    swapped[..., 0:2], swapped[..., 4:6] = z[..., 4:6], z[..., 0:2]
+    a, b = model(z, *rest), model(swapped, *rest)
+    assert changed(a[..., 2:4], b[..., 2:4]), "the token between sees them on its other sides"
+
+
 def test_an_action_reaches_the_frame_that_it_leads_to():
     model = woken()
     for block in model.blocks:

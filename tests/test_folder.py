@@ -44,6 +44,22 @@ def test_batches_are_stretches_of_the_videos(place):
     assert torch.equal(again.clips, shots.clips) and not torch.equal(other.clips, shots.clips)
 
 
+def test_each_caption_goes_with_its_own_video(place):
+    for name in ("ball", "ball.slow"):
+        Video(CLIPS[2].video).save(place / f"{name}.webp", scale=1)
+        (place / f"{name}.txt").write_text(name)
+    (place / "captions.csv").write_text("a.webp,from Excel\nb.webp,from Excel\n", encoding="utf-8-sig")
+    found = {prompt for _, prompt in folder(place, frames=(5,)).shots}
+    assert found == {"from excel", "ball", "ball.slow", "ein dreieck fällt"}
+
+
+def test_a_folder_that_was_changed_is_another(place):
+    before = folder(place).digest()
+    assert folder(place).digest() == before
+    (place / "c.txt").write_text("another text")
+    assert folder(place).digest() != before
+
+
 def test_lengths_are_drawn_and_cut(place):
     data = folder(place, frames=(5, 33))
     seen = {5: set(), 33: set()}

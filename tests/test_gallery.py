@@ -5,6 +5,8 @@ import io
 import json
 import re
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from browser import Browser, find
 from PIL import Image
 
 from mini_sora.__main__ import main
-from mini_sora.gallery import picture
+from mini_sora.gallery import Gallery, picture
+from mini_sora.presets import PRESETS
 
 SIZE = 3_000_000
 
@@ -40,6 +43,15 @@ def test_the_page_is_one_small_file_with_everything(page):
     clips = [clip for section in data["sections"] for card in section["cards"] for clip in card["clips"]]
     assert all(clip["alt"] for clip in clips) and max(clip["frames"] for clip in clips) == 481
     assert any(card.get("right") for card in data["sections"][0]["cards"]) and data["rows"]
+
+
+def test_a_model_is_shown_at_what_its_families_have():
+    def titles(*families):
+        config = replace(PRESETS["tiny"].model, families=families)
+        return [title for title, _, _ in Gallery(SimpleNamespace(config=config)).sections()]
+
+    assert "A minute" in titles("shapes-simple") and "Worlds" not in titles("shapes-simple")
+    assert titles("bounce") == ["Text to video", "From noise to a clip", "Worlds"]
 
 
 def test_wrong_names_are_refused(tmp_path, capsys):

@@ -58,7 +58,7 @@ class Truth:
 
     def generate(self, prompts, seconds, **_):
         """A minute of what goes on and on."""
-        return [Video(self.spoil(drawn(lasting(clip.scene)), clip)) for clip in self.asked[-1]]
+        return [Video(self.spoil(drawn(lasting(clip.scene))[:481], clip)) for clip in self.asked[-1]]
 
 
 def arrival(video, way):
@@ -131,6 +131,7 @@ def blurred(video, scene):
         ("connect", emptied, "no jump"),
         ("connect", moved, "no jump"),
         ("loop", moved, "seam"),
+        ("loop", lambda v, s: v * 0 + v[0, 0, 0], "seam"),  # nothing is seen on the way back
         ("edit", moved, "path"),
         ("edit", backwards, "all else"),
         ("edit", lambda v, s: s.video, "colour"),
@@ -151,6 +152,12 @@ def test_a_body_that_comes_and_goes_in_a_minute_shows(truth):
     truth.spoil = emptied
     value, asked, _ = TASKS["a minute"](truth, COUNT)["a minute: from nowhere, or vanished"]
     assert not fine(value, asked)
+
+
+def test_a_minute_has_no_end_beyond_its_own(truth):
+    truth.config = dataclasses.replace(truth.config, frames=21)
+    names = " ".join(TASKS["a minute"](truth, COUNT))
+    assert "16 times" in names and "28 times" not in names
 
 
 def test_beginnings_are_as_far_apart_as_they_are(truth):
@@ -177,6 +184,8 @@ def test_a_jump_is_measured_in_steps():
     hidden = line([0.01] * 8)
     hidden[0, 4] = np.nan
     assert measures.largest_step(hidden) > 100
+    hidden[0, 3:] = np.nan
+    assert measures.largest_step(hidden) > 100, "what is hardly seen has no usual step"
     assert measures.largest_step(line([0.0] * 4)) == 0, "what rests does not jump"
 
 

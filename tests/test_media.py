@@ -57,10 +57,14 @@ def test_any_mode_becomes_rgb(tmp_path):
         ((5000, 7), "crop", (32, 56)),
         ((7, 5000), "pad", (56, 32)),
         ((1, 1), "pad", (32, 32)),
+        ((800, 600), "crop", (64, 88)),  # where the part to keep is as high as the file, but for rounding
+        ((928, 544), "crop", (32, 56)),
+        ((1600, 900), "crop", (48, 80)),
     ],
 )
 def test_sides_come_near_to_the_file(tmp_path, size, fit, shape):
-    frames = read_video(picture(tmp_path, Image.new("RGB", size, (9, 8, 7))), fit=fit)
+    side = min(shape)
+    frames = read_video(picture(tmp_path, Image.new("RGB", size, (9, 8, 7))), side, fit=fit)
     assert frames.shape == (1, *shape, 3) and (frames == (9, 8, 7)).all()
 
 
@@ -79,6 +83,20 @@ def test_a_photo_is_turned_as_its_camera_was(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise
     frames = read_video(picture(tmp_path, Image.fromarray(image), "p.jpg", exif=exif))[0]
+    assert frames.shape == (48, 32, 3) and frames[:, 20:].min() > 200 and frames[:, :12].max() < 50
+
+
+def test_a_film_is_turned_as_its_camera_was(tmp_path):
+    clip = np.zeros((9, 64, 96, 3), np.uint8)
+    clip[:, :32] = 255
+    Video(clip).save(tmp_path / "v.mp4", scale=1)
+    content = (tmp_path / "v.mp4").read_bytes()
+    upright, turned = ((1, 0, 0, 1), (0, 1, -1, 0))  # the track's matrix, a quarter clockwise
+    matrices = [struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+                for a, b, c, d in (upright, turned)]  # fmt: skip
+    place = content.index(matrices[0], content.index(b"tkhd"))
+    (tmp_path / "v.mp4").write_bytes(content[:place] + matrices[1] + content[place + 36 :])
+    frames = read_video(tmp_path / "v.mp4")[0]
     assert frames.shape == (48, 32, 3) and frames[:, 20:].min() > 200 and frames[:, :12].max() < 50
 
 

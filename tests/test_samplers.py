@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
 
-from mini_sora.diffusion import DDPM, SCHEDULES, Linear, guesses, per_frame, target_of
+from mini_sora.diffusion import DDPM, SCHEDULES, TARGETS, Linear, guesses, per_frame, target_of
 from mini_sora.samplers import STEPS, ddim_step, ddpm_step, draw_noise, euler_step, sample, sampling_times
 
 SHAPE = (2, 3, 4, 5, 6)
@@ -123,6 +123,24 @@ def test_samplers_recover_a_gaussian_mixture(sampler, name):
         assert abs(part.mean() - mean) < 0.02 and abs(part.std() - std) < 0.02
 
 
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("sampler", STEPS)
+def test_small_errors_stay_small(sampler, name, kind):
+    """A denoiser that is off by 2%, whatever it predicts: z_0 has a standard deviation of half."""
+    schedule = SCHEDULES[name]()
+    exact = mixture_denoiser(schedule, kind, [torch.tensor(0.0)], [torch.tensor(1.0)], 0.5)
+    off = torch.Generator().manual_seed(9)
+
+    def denoiser(z_t, t):
+        return exact(z_t, t) + 0.02 * torch.randn(z_t.shape, generator=off)
+
+    sources = [torch.Generator().manual_seed(i) for i in range(2)]
+    noise = draw_noise((1, 1, 50, 100), sources)
+    z = sample(denoiser, schedule, kind, noise, sampler, steps=20, generators=sources)
+    assert 0.35 < z.std() < 0.65
+
+
 @pytest.mark.parametrize("sampler", STEPS)
 def test_known_frames_come_back_unchanged(sampler):
     z, _, _ = draw()
@@ -143,7 +161,8 @@ def test_known_frames_come_back_unchanged(sampler):
 def test_sampling_times():
     torch.testing.assert_close(sampling_times(4), torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0]))
     late = sampling_times(4, start=0.8, shift=3.0)
-    assert late[-1] == 0 and (late.diff() < 0).all() and late[2] > sampling_times(4, start=0.8)[2]
+    assert late[0] == pytest.approx(0.8) and late[-1] == 0 and (late.diff() < 0).all()
+    assert late[2] > sampling_times(4, start=0.8)[2]
 
 
 def test_each_clip_has_its_own_noise():

@@ -1,5 +1,7 @@
 """Every way of asking. Where the model's place is taken by the world itself, each must come out exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -150,11 +152,30 @@ def test_actions_go_with_their_frames(smoke, monkeypatch):
         return torch.zeros(len(prompts), *shape)
 
     monkeypatch.setattr(smoke, "_film", film)
-    actions = torch.arange(48)[None] % 5  # before frame i + 1
+    monkeypatch.setattr(smoke, "config", replace(smoke.config, dit=replace(smoke.config.dit, actions=5)))
+    actions = np.arange(48)[None] % 5  # before frame i + 1
     smoke.generate(PROMPT, frames=49, actions=actions)
-    assert [part.tolist() for part in seen] == [
-        actions[:, first : first + 16].tolist() for first in (0, 8, 16, 24, 32)
-    ]
+    windows = [actions[:, first : first + 16].tolist() for first in (0, 8, 16, 24, 32)]
+    assert [part.tolist() for part in seen] == windows
+    seen.clear()
+    smoke.extend(CLIPS[0, :17], PROMPT, 32, actions=actions)
+    assert [part.tolist() for part in seen] == windows[1:]
+    seen.clear()
+    smoke.extend(CLIPS[0, :17], PROMPT, 32, "backward", actions=actions)
+    before = np.pad(actions, ((0, 0), (1, 0)))  # none leads to the first frame
+    assert [part.tolist() for part in seen] == [before[:, i : i + 16].tolist() for i in (24, 16, 8, 0)]
+    for wrong in (actions[0], actions[:, :47], actions + 2, actions - 1, actions + 0.5):
+        with pytest.raises(UserError, match="whole numbers"):
+            smoke.generate(PROMPT, frames=49, actions=wrong)
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_windows_of_a_short_model_slide_too(smoke, monkeypatch, frames):
+    monkeypatch.setattr(smoke, "config", replace(smoke.config, frames=frames))
+    assert smoke.generate(PROMPT, frames=29, steps=1).frames.shape[0] == 29
+    for direction in ("forward", "backward"):
+        assert len(smoke.extend(CLIPS[0, :5], PROMPT, 24, direction, steps=1).frames) == 29
+    assert len(smoke.connect(CLIPS[0, :5], CLIPS[1, :5], PROMPT, 8, steps=1).frames) == 18
 
 
 def test_strength_says_how_much_is_left(smoke):
@@ -228,6 +249,10 @@ def test_alone_or_in_a_batch(smoke, name):
         (lambda s: s.generate(PROMPT, frames=17, seconds=2), "not both"),
         (lambda s: s.generate(PROMPT, seconds=float("nan")), "seconds"),
         (lambda s: s.generate([]), "no prompt"),
+        (lambda s: s.generate(PROMPT, actions=np.zeros((1, 16), int)), "knows no actions"),
+        (lambda s: s.loop(PROMPT, actions=np.zeros((1, 16), int)), "actions"),
+        (lambda s: s.loop(PROMPT, CLIPS[0], size=(32, 32)), "size is that of the video"),
+        (lambda s: s.extend(CLIPS[0], PROMPT, 4800), "too many"),
         (lambda s: s.loop("  "), "empty"),
     ],
 )

@@ -1,5 +1,6 @@
 """The big presets take their first steps, at a batch of one; others go on from weights that are shipped."""
 
+import copy
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -10,12 +11,22 @@ import torch
 from PIL import Image
 
 from data_gen import parse
+from mini_sora.config import UserError
 from mini_sora.data import Replayed, Shots, Stored, Stream, batches, to_pixels
 from mini_sora.fit import FitConfig, fit, step_generator
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import Stages, course, dit_objective, kept, stream, to_latents, vae_objective
+from mini_sora.train import (
+    Stages,
+    course,
+    dit_objective,
+    kept,
+    prepare,
+    stream,
+    to_latents,
+    vae_objective,
+)
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
@@ -25,7 +36,9 @@ def first_steps(name, out):
     """First steps of a preset, a batch of one: (weights without the VAE, peak memory of the process, GB)."""
     config = PRESETS[name]
     side = config.model.size[0]
-    config = replace(config, data=replace(config.data, sides=(side,), frames=(17,), wide=False, most=1))
+    data = replace(config.data, sides=(side,), frames=(17,), wide=False, most=1)
+    vae, dit = replace(config.vae, fit=FIRST), replace(config.dit, fit=FIRST)
+    config = replace(config, data=data, vae=vae, dit=dit)
     data = stream(config, 1, longest=config.vae.frames)
     torch.manual_seed(0)
     vae, value = fit(VAE(config.model.vae), vae_objective(config, "cpu"), data, FIRST, out / "v", quiet=True)
@@ -94,6 +107,52 @@ def test_what_is_easy_is_shown_first():
     assert max(map(max, words[:5])) < 15 and max(map(max, words[5:])) >= 60, "long prompts come last"
     prompts = [prompt for shots in shown for prompt in shots.prompts]
     assert len(set(prompts)) > 0.9 * len(prompts), "no part shows another's scenes again"
+
+
+def test_a_batch_has_as_many_clips_as_was_said():
+    config = PRESETS["tiny"]
+    config = replace(config, data=replace(config.data, most=200))
+    (_, alone), *_ = course(config, 200).parts
+    assert len(alone[0].prompts) == 200
+    with pytest.raises(UserError, match=r"data\.most is 31, less than a batch of 32"):
+        replace(config, data=replace(config.data, most=31))
+
+
+def test_other_weights_to_start_from_are_noticed(smoke):
+    stages = Stages.__new__(Stages)
+    stages.config, stages.start = PRESETS["smoke"], smoke
+    before = stages.given()
+    other = copy.deepcopy(smoke)
+    next(other.sora.parameters()).data += 1
+    assert stages.given() == before
+    stages.start = other
+    assert stages.given() != before
+
+
+def test_directories_of_others_are_let_alone(tmp_path):
+    for force in (False, True):
+        out = tmp_path / str(force)
+        (out / "model").mkdir(parents=True)
+        (out / "model" / "mine.txt").write_text("mine")
+        with pytest.raises(UserError, match="holds model of something else"):
+            prepare(PRESETS["smoke"], out, force)
+        assert (out / "model" / "mine.txt").read_text() == "mine"
+
+
+def test_a_run_that_dies_while_it_is_replaced_is_still_one(tmp_path, monkeypatch):
+    prepare(PRESETS["smoke"], tmp_path, False)
+    for name in ("vae", "dit"):
+        (tmp_path / name).mkdir()
+
+    def dies(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", dies)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(PRESETS["smoke"], tmp_path, True)
+    monkeypatch.undo()
+    prepare(PRESETS["smoke"], tmp_path, True)
+    assert not (tmp_path / "vae").exists() and (tmp_path / "config.json").exists()
 
 
 @pytest.mark.parametrize(("stored", "shown", "wanted"), [(0, 0, Stream), (9, 0, Stored), (9, 2, Replayed)])
