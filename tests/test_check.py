@@ -78,6 +78,11 @@ def test_a_wrong_colour_is_told_as_that():
     assert report.why == ("the second body is blue, not green",)
 
 
+def test_actions_may_be_an_array():
+    clip = make_clip("play", 3)
+    assert check(clip.video, clip.caption, np.array(clip.actions)).ok
+
+
 def test_more_bodies_than_there_are_can_be_asked_for():
     colors = ("red", "green", "blue", "yellow", "cyan", "magenta", "white", "orange")
     caption = " ".join(f"A {color} circle moves left." for color in colors)
