@@ -44,6 +44,9 @@ def _flight(places, start, end, radii, window, gravity, restitution):
     Least squares over the places and velocities at the start, from the best combinations of each
     ball's guesses. None where no flight can be found.
     """
+    there = np.flatnonzero(np.isfinite(places[:, start:end]).any(axis=(1, 2)))
+    if len(there) < len(places):  # who is gone is met by nobody
+        return _flight_of(there, places, start, end, radii, window, gravity, restitution)
     seconds, times, target = (end - start - 1) / FPS, np.arange(end - start) / FPS, places[:, start:end]
     known = np.isfinite(target)
 
@@ -74,6 +77,19 @@ def _flight(places, start, end, radii, window, gravity, restitution):
         return None
     off = np.where(known, path - target, 0)
     return np.hypot(off[..., 0], off[..., 1]).max(0), events, best[1][1]
+
+
+def _flight_of(there, places, start, end, radii, *world):
+    """The same of some balls alone, by number; the velocities of the others are zero."""
+    off, events, velocities = np.zeros(end - start), [], np.zeros((len(places), 2))
+    if len(there):
+        found = _flight(places[there], start, end, [radii[i] for i in there], *world)
+        if found is None:
+            return None
+        off, happened, velocities[there] = found
+        for time, what, i, other in happened:
+            events.append((time, what, there[i], there[other] if what == "meets" else other))
+    return off, events, velocities
 
 
 def _descend(miss, state, error, damping=1e-3):

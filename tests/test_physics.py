@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_gen import WorldError, make_clip
+from data_gen import WorldError, check, make_clip
 from data_gen.families import bounce
 from data_gen.families.phyworld import FALL, FRAMES, RATE, velocity_errors
 from data_gen.flight import _descend, replay
@@ -121,3 +121,10 @@ def test_a_fit_survives_directions_that_are_alike():
         lambda s: np.full(2, 1e6 * (s.sum() - 1)), np.zeros((1, 3)), np.full(2, -1e6), 1e-12
     )
     assert error < 1e-3 and state.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", [0, 4, 7])
+def test_who_has_left_the_frame_is_met_by_nobody(seed):
+    clip = make_clip("bounce-collision", seed, (64, 64), 33, "test")
+    report = check(clip.video, clip.facts)
+    assert report.ok, report.why
