@@ -192,10 +192,8 @@ def _connect(sora, args, **options):
 
 
 def _loop(sora, args, **options):
-    video, asked = None, _given(args, frames="between", size="size")
-    if args.video:
-        video = _read(sora, args, args.video)
-        asked.pop("size", None)
+    video = _read(sora, args, args.video) if args.video else None
+    asked = _given(args, frames="between", **({} if args.video else {"size": "size"}))
     return [sora.loop(args.prompt, video, **asked, **options).frames]
 
 

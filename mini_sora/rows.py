@@ -52,7 +52,8 @@ class Row:
         there seem to be none."""
         found = []
         for seed in itertools.count(first, 256):
-            require(found or seed < first + 2**15, f"{self.family} has no scenes of this kind: {self}")
+            asked = f": {self.name}" if self.name else ""
+            require(found or seed < first + 2**15, f"{self.family} has no scenes of this kind{asked}")
             batch = make_batch(self.family, range(seed, seed + 256), self.size, self.frames, self.split)
             fitting = [clip for clip in map(batch.__getitem__, range(256)) if self.fits(clip)]
             found += [replace(clip, video=clip.video.copy()) for clip in fitting]  # not a view of all
