@@ -76,7 +76,8 @@ def trained(flags, seed, out, shared=None):
 
 def variant(name, seed, folder, count):
     """(the share of clips that are as asked, seconds) of one variant; the seconds are those of its
-    training, or where it is the first model, sampled otherwise, those of one clip."""
+    training, by its median steps, as other work can slow some, or where it is the first model, sampled
+    otherwise, those of one clip."""
     flags, sampling = TRAININGS.get(name, {}), SAMPLINGS.get(name, {})
     index, base = list(TRAININGS).index(name) if name in TRAININGS else 0, folder / seed / "00"
     torch.set_num_threads(1)  # one to a core, and so also where there are more cores than variants
@@ -90,8 +91,9 @@ def variant(name, seed, folder, count):
     videos = film(sora, row, clips, **sampling)
     seconds = (time.perf_counter() - began) / count
     if name in TRAININGS:
-        lines = [line for part in ("vae", "dit") for line in (out / part / "metrics.jsonl").open()]
-        seconds = sum(json.loads(line).get("seconds", 0) for line in lines)
+        logs = [(out / part / "metrics.jsonl").read_text().splitlines() for part in ("vae", "dit")]
+        steps = [[row["seconds"] for row in map(json.loads, log) if "seconds" in row] for log in logs]
+        seconds = sum(len(each) * statistics.median(each) for each in steps)
     return scores(judge(videos, [clip.caption for clip in clips]))["all"], seconds
 
 
