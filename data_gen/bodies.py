@@ -15,6 +15,7 @@ BREATH = 0.10  # largest change of radius from its course, as a share
 GRAIN = 48  # samples in a short side, to tell what covers what
 COVERED = 0.2  # a body passes in front of another when they share this much of the smaller
 HALF = 0.4  # a body is placed where this share of it can be seen
+TWITCH = np.radians(15)  # a turning body's angle is no further than this from an even turn
 CLEARLY = 0.05  # a shape, or a turn, is taken for another when that fits better by this share
 
 
@@ -40,8 +41,10 @@ def see_body(track, when, tau):
         motion, extent, along = seen_path(tau[sure], places[sure])
         path = along(tau)
     if motion == "still" and len(when) >= 3 and errors[best].mean() > CLEARLY:
-        best, motion, extent = see_spinning(track, when, tau, errors, best)
+        best, motion, extent, uneven = see_spinning(track, when, tau, errors, best)
         turned = 2 * pi * extent * tau
+        if uneven.max() > TWITCH:
+            wrong.append(f"turns unevenly in frame {int(when[uneven.argmax()])}")
     growth = course[-1] / course[0]
     if motion == "still" and growth != 1:
         fits = abs(np.log(max(growth, 1 / growth) / GROWTH)) < 0.17
@@ -67,15 +70,17 @@ def see_body(track, when, tau):
 
 
 def see_spinning(track, when, tau, errors, best):
-    """Whether a still body spins: (number of its shape, motion, signed turns); errors take the turned fit."""
-    motion, extent = "still", 0.0
+    """Whether a still body spins: (number of its shape, motion, signed turns, how far each angle is from an
+    even turn); errors take the turned fit."""
+    motion, extent, uneven = "still", 0.0, np.zeros(len(when))
     for shape in PERIODS:
-        turns, off = seen_turning(track, when, tau[when], shape)
+        turns, off, twitch = seen_turning(track, when, tau[when], shape)
         if off.mean() < errors[best].mean() - CLEARLY and abs(turns) > 0.05:
             best = SHAPES.index(shape)
             errors[best] = off
             motion, extent = f"spinning {'clockwise' if turns > 0 else 'counterclockwise'}", turns
-    return best, motion, extent
+            uneven = twitch
+    return best, motion, extent, uneven
 
 
 def size_word(radius):

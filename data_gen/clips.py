@@ -1,5 +1,6 @@
 """(family, seed, size, frames, split) -> Clip: the same arguments give the same bytes everywhere."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,7 +77,8 @@ def validate(family, seeds, size, frames, split):
     for seed in seeds:
         if not _is_count(seed, 0, 2**63):
             raise WorldError(f"a seed is a whole number from 0, not {seed!r}")
-    if len(size) != 2 or not all(_is_count(side, *SIZE_RANGE) and side % 8 == 0 for side in size):
+    sides = tuple(size) if isinstance(size, Iterable) else ()
+    if len(sides) != 2 or not all(_is_count(side, *SIZE_RANGE) and side % 8 == 0 for side in sides):
         raise WorldError(f"a size is height x width, multiples of 8 from 24 to 512 pixels, not {size!r}")
     if not _is_count(frames, 1, FRAMES_MAX) or frames % 4 != 1:
         raise WorldError(f"a clip has 1 + 4n frames (1, 5, ..., 17, ..., {FRAMES_MAX}), not {frames!r}")
@@ -90,7 +92,7 @@ def make_batch(family, seeds, size=(32, 32), frames=17, split="train"):
     """
     seeds = list(seeds)
     validate(family, seeds, size, frames, split)
-    module, size = FAMILIES[family], tuple(size)
+    module, size = FAMILIES[family], tuple(map(int, size))
     streams = [(NUMBERS[family], SPLITS.index(split), int(seed)) for seed in seeds]
     scenes = tuple(module.sample(np.random.default_rng(stream), size, frames, split) for stream in streams)
     words = tuple((*stream, 1) for stream in streams)

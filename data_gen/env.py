@@ -18,11 +18,12 @@ class Env:
     """
 
     def __init__(self, size=(32, 32), split="train"):
-        self.size, self.split, self.scene, self._frames = tuple(size), split, None, []
+        self.size, self.split, self.scene, self._frames = size, split, None, []
 
     def reset(self, seed):
         """The first frame. Raises WorldError for a seed, size or split that no clip has."""
         validate("play", [seed], self.size, 1, self.split)
+        self.size = tuple(map(int, self.size))
         self._words = (NUMBERS["play"], SPLITS.index(self.split), int(seed), 1)
         self.scene = play.sample(np.random.default_rng(self._words[:3]), self.size, 1, self.split)
         self._board, self._state = lay_out(self.scene)

@@ -137,8 +137,10 @@ def _see_visits(tracks, thing, visitor, size):
         return {}, [f"the {thing} body is no cake and no lamp"], ()
     hidden = _behind(still, mover)
     contact, _ = reaches(kind, radius, np.median(mover.radius))
-    see = _see_lamp if kind == "lamp" else _see_cake
-    states, mess = see(still, center, radius, contact, np.median(mover.radius), ~hidden, size)
+    if kind == "lamp":
+        states, mess = _see_lamp(still, center, radius, ~hidden, size)
+    else:
+        states, mess = _see_cake(still, center, radius, contact, np.median(mover.radius), ~hidden, size)
     trouble, events = [], []
     if mess.max() > MESS:
         trouble.append(f"the {thing} {kind} looks wrong in frame {int(mess.argmax())}")
@@ -170,7 +172,7 @@ def _see_visits(tracks, thing, visitor, size):
     return facts, wrong + trouble, tuple(event for _, event in events)
 
 
-def _see_lamp(still, center, radius, contact, visitor, free, size):
+def _see_lamp(still, center, radius, free, size):
     """({"": whether it is lit, by frame}, how wrong it looks in each frame)."""
     scale, mess = min(size), []
     for shape, factor in (("ring", 1), ("circle", RIM)):

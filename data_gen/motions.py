@@ -237,14 +237,17 @@ def seen_path(tau, place):
 
 
 def seen_turning(track, when, tau, shape):
-    """How far a shape turns in the clip: (signed turns, mean misfit), from the angle that fits each frame."""
+    """How far a shape turns in the clip, from the angle that fits each frame: (signed turns, misfits, how
+    far each angle is from an even turn, radians)."""
     period = PERIODS[shape]
     angles = np.arange(0, period, np.radians(6))
     errors = misfits(track, when, (shape,), angles)[0]
     phase = np.exp(2j * pi * angles[errors.argmin(0)] / period)
     turns = np.arange(-0.95, 0.951, 0.025)
-    fit = np.abs((phase * np.exp(-2j * pi * (2 * pi / period) * turns[:, None] * tau)).mean(1))
-    return turns[fit.argmax()], errors.min(0)
+    left = phase * np.exp(-2j * pi * (2 * pi / period) * turns[:, None] * tau)
+    best = np.abs(left.mean(1)).argmax()
+    uneven = np.abs(np.angle(left[best] / left[best].mean())) * period / (2 * pi)
+    return turns[best], errors.min(0), uneven
 
 
 def way_of(velocity, askew=ASKEW):

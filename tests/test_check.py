@@ -1,12 +1,16 @@
 """data_gen.observe and check: truth is accepted, whatever is wrong is rejected, and why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data_gen import FAMILIES, WorldError, check, make_batch, make_clip, observe, parse
 from data_gen.check import compare
+from data_gen.families import shapes
 from data_gen.faults import FAULTS, plant
 from data_gen.gallery import SHOWN
+from data_gen.render import draw
 from data_gen.verify import blurred, judged
 
 
@@ -94,6 +98,19 @@ def test_positions_are_found_to_a_hundredth_of_a_pixel():
         (track,), (body,) = observe(clip.video).tracks.values(), clip.truth["bodies"]
         off = (track.position - body["position"]) * 64
         assert np.abs(off - off.mean(0)).max() < 0.05 and np.abs(off).max() < 0.12
+
+
+def test_what_twitches_does_not_spin():
+    rng, told = np.random.default_rng(0), []
+    for clip in make_batch("shapes", range(800), (32, 32), split="test"):
+        (sprite, *others), scene = shapes.sprites(clip.scene), clip.scene
+        if not others and scene.bodies[0].motion.startswith("spinning"):
+            twitching = replace(sprite, angle=sprite.angle + rng.uniform(-0.6, 0.6, scene.frames))
+            (video,) = draw([(scene.background, (twitching,), ())], scene.frames, (32, 32))
+            report = check(video, clip.facts)
+            assert check(clip.video, clip.facts).ok and not report.ok
+            told.append(" ".join(report.why))
+    assert len(told) > 5 and all("turns unevenly" in why for why in told), told
 
 
 def test_bodies_are_placed_though_others_hide_them():

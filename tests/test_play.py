@@ -172,6 +172,8 @@ def test_mistakes_are_told_in_a_sentence():
         world.step("jump")
     with pytest.raises(WorldError, match="seed"):
         world.reset(-1)
+    with pytest.raises(WorldError, match="size"):
+        Env(32).reset(0)
     scene = start(1)
     assert "there are 15 actions to 17 frames" in play.see(film(scene), scene.actions[:-1])[1]
     with pytest.raises(WorldError, match="4 frames take 3 actions"):

@@ -22,7 +22,7 @@ GOLDEN = {
     "change": "e4cbf55500344a17bb7bc5956240902d70ac179a8888bbb80ead6894b14d6344",
     "play": "286e8d9a5c2007f37375607eb1b6ff7ba3d5f4db7bde4f4598b2aeeca5036e72",
     "bounce-uniform": "06da16044b5601218e83389165ecc81380a70479692134344a50c403f771ff52",
-    "bounce-collision": "53c122d0b0552e87c6d493fdb424d980fafd97533d6408e9c190c5e3f43148c6",
+    "bounce-collision": "66349905c2055ffae60c0b5e14fffe75cf6d79f1b420a5e1b364fef8da60f147",
     "bounce-parabola": "2ff8e2b12ff0c03fd9993540871f503e15b6ba73982ee3efb688a4ad026b17df",
 }
 
@@ -128,6 +128,9 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
         ({"size": (33, 32)}, "size"),
         ({"size": (16, 32)}, "size"),
         ({"size": (32,)}, "size"),
+        ({"size": 32}, "size"),
+        ({"size": None}, "size"),
+        ({"size": "48"}, "size"),
         ({"frames": 16}, "frames"),
         ({"frames": 0}, "frames"),
         ({"frames": 10**9 + 1}, "frames"),
@@ -136,6 +139,11 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
 def test_bad_arguments_are_refused(arguments, word):
     with pytest.raises(WorldError, match=word):
         make_clip(**{"family": "shapes", **arguments})
+
+
+def test_a_size_can_be_of_any_whole_numbers():
+    small = np.array([48, 128], np.uint8)  # whose sums are too large for their own type
+    assert (make_clip("shapes", 3, small, 5).video == make_clip("shapes", 3, (48, 128), 5).video).all()
 
 
 def test_a_minute_can_be_filmed():

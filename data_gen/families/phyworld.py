@@ -38,7 +38,7 @@ SHORT = {
         "a {color} {shape} {heads} in uniform motion on a {background} ground",
     ),
     "collision": (
-        "a {color} {shape} and a {color2} {shape2} meet head on in open space",
+        "a {color} {shape} and a {color2} {shape2} are on a head-on course in open space",
         "head on, a {color} {shape} and a {color2} {shape2} fly at each other",
         "the {color} {shape} {heads}, the {color2} {shape2} {heads2}, head on",
     ),
