@@ -5,6 +5,7 @@ READY := .venv/ready
 SEED ?= 0
 PRESET ?= tiny
 DEVICE ?= cpu
+RUN := $(PRESET)$(if $(filter tiny-cuda%,$(PRESET)-$(DEVICE)),-gpu)
 
 .PHONY: help demo test quick weights bench sweep notebooks mutants student clean
 
@@ -12,7 +13,7 @@ help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
 	@echo "make test    install, lint, test"
 	@echo "make quick   train everything from scratch in five minutes on two cores (runs/quick)"
-	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and put it into mini_sora/weights (PRESET=quick, PRESET=simple: minutes; PRESET=tiny-gpu DEVICE=cuda: a larger one on a GPU)"
+	@echo "make weights train tiny, three hours on two cores or on from where it stopped, and put it into mini_sora/weights (DEVICE=cuda: ten minutes of a GPU, and far better; PRESET=quick, PRESET=simple: minutes of two cores)"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, hours (runs/sweep)"
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, grade the assignments, fail on any difference"
@@ -42,11 +43,11 @@ quick: $(READY)
 	$(BIN)/python -m mini_sora train --preset quick --out runs/quick --seed $(SEED) --force
 
 weights: $(READY)
-	$(BIN)/python -m mini_sora train --preset $(PRESET) --out runs/$(PRESET) --seed $(SEED) --device $(DEVICE) \
-		$(if $(wildcard runs/$(PRESET)/config.json),--resume)
+	$(BIN)/python -m mini_sora train --preset $(RUN) --out runs/$(RUN) --seed $(SEED) --device $(DEVICE) \
+		$(if $(wildcard runs/$(RUN)/config.json),--resume)
 	rm -rf mini_sora/weights/$(PRESET)
-	cp -r runs/$(PRESET)/model mini_sora/weights/$(PRESET)
-	cp runs/$(PRESET)/config.json runs/$(PRESET)/training.txt runs/$(PRESET)/report/report.json \
+	cp -r runs/$(RUN)/model mini_sora/weights/$(PRESET)
+	cp runs/$(RUN)/config.json runs/$(RUN)/training.txt runs/$(RUN)/report/report.json \
 		mini_sora/weights/$(PRESET)
 
 bench: $(READY)

@@ -83,12 +83,14 @@ def training(config, steps=24, skip=10, device="cpu"):
     """Whole steps of the DiT's training: [(what is changed, tokens a second, share of time waited for data,
     seconds that each batch took before)]; the first row changes nothing. skip: first steps that do not
     count, in which a compiler compiles, and workers are ahead."""
-    base = replace(config.dit.fit, steps=steps, warmup=1, workers=0, save_every=10**6, preview_every=10**6)
+    base = replace(config.dit.fit, steps=steps, warmup=1, graphs=False, workers=0)
+    base = replace(base, save_every=10**6, preview_every=10**6)
     changes = {
         "latents made before": base,
         "and in float32": replace(base, precision="float32"),
         "and AdamW alone": replace(base, muon_rate=0.0),
         "and torch.compile": replace(base, compile=True),
+        **({"and CUDA graphs": replace(base, graphs=True)} if torch.device(device).type == "cuda" else {}),
         "clips made when needed": replace(base, workers=0),
         "clips made by one worker": replace(base, workers=1),
         "clips made by two workers": replace(base, workers=2),

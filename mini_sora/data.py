@@ -4,15 +4,13 @@ Batch i is a function of the settings, the seed and i alone, so any process can 
 time or again after a resume. All clips of a batch have one grid; another batch has another.
 """
 
-import csv
-import hashlib
+import gc
 import math
 import multiprocessing
 import os
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +23,6 @@ from data_gen.env import ACTIONS
 
 from . import parallel
 from .config import UserError, check_numbers, require
-from .media import MOVIES, PICTURES, read_video
 
 FAMILY_NAMES = tuple(FAMILIES)
 WIDEST = 16 / 9
@@ -55,7 +52,7 @@ class DataConfig:
     sides: short sides in pixels; frames: lengths of clips, 1 is an image; wide: whether to take every
     aspect from 16:9 to 9:16 in steps of 8 pixels, or squares alone; long_prompts: the share of
     batches whose prompts have every fact; most: clips in a batch, however small they are; folder: of
-    clips of one's own, to be learned instead of the world, at the model's own size (see Folder).
+    clips of one's own, to be learned instead of the world, at the model's own size (see folder.py).
     """
 
     sides: tuple[int, ...] = (32,)
@@ -139,76 +136,6 @@ class Stream:
         )
 
 
-class Folder:
-    """Clips of one's own instead of the world's: a Stream of stretches of the videos in a directory.
-
-    Each video has its caption in a .txt file of the same name beside it, or in captions.csv, whose lines
-    are: file name, caption. Raises UserError that names every file that cannot be used.
-    """
-
-    def __init__(self, config, size, clips, seed, longest=None):
-        self.config, self.size, self.clips, self.seed, self.longest = config, size, clips, seed, longest
-        place = Path(config.folder)
-        require(place.is_dir(), f"there is no directory {place}; check the name")
-        listed = captions_of(place)
-        self.shots, wrong = [], []
-        for path in sorted(path for path in place.iterdir() if path.suffix.lower() in (*PICTURES, *MOVIES)):
-            try:
-                require(listed.get(path.name, "").strip(), f"{path} has no caption")
-                self.shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
-            except UserError as error:
-                wrong.append(str(error))
-        present = os.listdir(place)
-        wrong += [f"there is no {name} in {place}" for name in listed if name not in present]
-        require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
-        longest = max([len(video) for video, _ in self.shots], default=0)
-        require(self.shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
-        self.frames = [frames for frames in config.frames if frames <= longest]
-        least = min(config.frames)
-        require(self.frames, f"no video in {place} has {least} frames; the longest has {longest}")
-
-    def digest(self):
-        """What the clips and captions are, as text: others have another."""
-        parts = (part for video, prompt in self.shots for part in (video.tobytes(), prompt.encode()))
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
-    def __getitem__(self, index):
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
-
-        def draw(high):
-            return int(torch.randint(high, (), generator=generator))
-
-        frames = self.frames[draw(len(self.frames))]
-        shown = min(frames, self.longest or frames)
-        long_enough = [shot for shot in self.shots if len(shot[0]) >= frames]
-        videos, prompts = [], []
-        for video, prompt in (long_enough[draw(len(long_enough))] for _ in range(self.clips)):
-            start = draw(len(video) - shown + 1)
-            videos.append(video[start : start + shown])
-            prompts.append(prompt)
-        actions = torch.zeros(self.clips, shown - 1, dtype=torch.long)
-        return Shots(torch.from_numpy(np.stack(videos)), prompts, actions)
-
-
-def captions_of(place):
-    """{file name: caption} of a directory, from its captions.csv and its .txt files."""
-    listed = {}
-    try:
-        if (place / "captions.csv").is_file():
-            with (place / "captions.csv").open(encoding="utf-8-sig", newline="") as file:
-                for number, row in enumerate(csv.reader(file), 1):
-                    fine = len(row) == 2
-                    require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
-                    listed |= {row[0].strip(): row[1]} if row else {}
-        for path in place.glob("*.txt"):
-            beside = [other for other in place.iterdir() if other.stem == path.stem]
-            words = path.read_text(encoding="utf-8-sig")
-            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
-    return listed
-
-
 def batches(data, indices, workers, ordered=True):
     """data[i] for each of some indices, made ahead by so many processes, in their order or as they are
     done, or what such data plays for them; 0: when needed, as those are that are stored, and all that
@@ -235,8 +162,10 @@ def in_worker():
 
 
 def _apart(worker):
-    """Ctrl-C, and what torchrun ends a run with, go to a whole group; only the first is to answer."""
+    """Ctrl-C, and what torchrun ends a run with, go to a whole group; only the first is to answer. And
+    only the first frees what it made before: what is on a GPU cannot be freed from here."""
     os.setsid()
+    gc.freeze()
 
 
 class Calls:

@@ -11,6 +11,7 @@ import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from . import checkpoint, parallel
 from .config import UserError, check_numbers, difference, require, to_dict
 from .data import batches
+from .graphs import Recorded, RecordedStep
 from .muon import Muon
 from .viz import loss_curve
 
@@ -39,6 +41,7 @@ class FitConfig:
     ema: float = 0.99
     precision: str = "auto"  # float32, bfloat16, or auto: bfloat16 where the processor has it
     compile: bool = False  # let torch.compile fuse the operations of each block; needs a C++ compiler
+    graphs: bool = False  # on a GPU: launch the work of a step at once, not kernel by kernel (see graphs.py)
     workers: int = 0  # processes that make batches ahead; 0: this one makes each when it needs it
     save_every: int = 500
     preview_every: int = 500
@@ -54,6 +57,7 @@ class FitConfig:
             save_every=(1, 1e9),
             preview_every=(1, 1e9),
         )
+        require(not (self.compile and self.graphs), "compile and graphs do not go together; choose one")
         known = ("auto", "float32", "bfloat16")
         require(self.precision in known, f"precision is {self.precision!r}; it is one of {', '.join(known)}")
 
@@ -164,6 +168,18 @@ def instead(forwards):
             del module.forward
 
 
+class Cast(torch.nn.Module):
+    """A model that computes in another type than its weights are kept in."""
+
+    def __init__(self, model, dtype):
+        super().__init__()
+        self.model, self.dtype = model, dtype
+
+    def forward(self, *args):
+        weights = {name: p.to(self.dtype) for name, p in self.model.named_parameters()}
+        return functional_call(self.model, weights, args)
+
+
 @contextmanager
 def _interrupts():
     """Within this block a first SIGINT or SIGTERM is only noted; a second acts at once."""
@@ -248,10 +264,16 @@ def fit(
             bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
 
     fused = compiled(model) if config.compile else {}
+    recorded = config.graphs and device.type == "cuda"
+    if recorded:
+        require(ranks == 1, "graphs is for one process; train without it, or without torchrun")
+        torch.cuda.set_device(device)  # where graphs are recorded
+    network = Recorded(partial(Cast, model, dtype)) if recorded else Cast(model, dtype)
+    takes = [RecordedStep(o) if recorded and isinstance(o, Muon) else o.step for o in optimizers]
 
     def forward(*args):
         with instead(fused):
-            return functional_call(model, {name: p.to(dtype) for name, p in model.named_parameters()}, args)
+            return network(*args)
 
     turns = range(first * ranks + rank, config.steps * ranks, ranks)  # which batches are this process's
     made = iter(batches(data, turns, config.workers))
@@ -279,8 +301,8 @@ def fit(
             groups = [group for optimizer in optimizers for group in optimizer.param_groups]
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = rate * rate_at(step, config)
-            for optimizer in optimizers:
-                optimizer.step()
+            for optimizer, take_step in zip(optimizers, takes, strict=True):
+                take_step()
                 optimizer.zero_grad()
             ema.update(model, step)
 

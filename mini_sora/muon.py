@@ -52,6 +52,6 @@ class Muon(torch.optim.Optimizer):
         gradients, averages = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)  # Nesterov's look ahead
-        updates = parallel.shared(orthogonalize, torch.stack([update.flatten(1) for update in ahead]))
+        updates = lr * parallel.shared(orthogonalize, torch.stack([update.flatten(1) for update in ahead]))
         updates = [update.view_as(p) for update, p in zip(updates, params, strict=True)]
-        torch._foreach_sub_(params, updates, alpha=lr)
+        torch._foreach_sub_(params, updates)

@@ -40,9 +40,9 @@ class DiTTraining:
     al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with;
     known: the share of clips with known frames; history: the highest noise time of those, which
     half of these clips get, so that a rollout can go on from frames that are not perfect;
-    course: what is easy comes first: for so many steps single bodies alone, then for so many all
-    families, both as squares of the model's own length and short side with short prompts, and then
-    everything; stored: batches of each of these, kept encoded; shown: how often each (see VAETraining)."""
+    course: what is easy comes first: for so many steps single bodies alone with short prompts, then for
+    so many all families, both as squares of the model's own length and short side, and then everything;
+    stored: batches of each of these, kept encoded; shown: how often each (see VAETraining)."""
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
@@ -119,56 +119,56 @@ PRESETS = {
         dit=DiTTraining(stored=4, fit=_SMOKE_FIT),
     ),
     "tiny": TrainConfig(
+        judged=32,
         data=DataConfig(
             sides=(24, 24, *[32] * 8, 48, 64),
             frames=(1, 1, 5, 9, *[17] * 6, 25, 33),
             wide=True,
-            long_prompts=0.15,
+            long_prompts=0.2,
             most=48,
         ),
         model=ModelConfig(
-            vae=VAEConfig(channels=8, frame_width=48, width=128, blocks=2),
+            vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
-            dit=DiTConfig(width=128, layers=6, heads=4, actions=5),
+            dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
             families=("shapes-simple", "shapes", "shapes", *_WORLD),
             versatile=True,
         ),
         vae=VAETraining(
             families=(*_WORLD, "camera", "change", "play", "shapes"),
             stored=2500,
-            fit=FitConfig(steps=6500, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500),
+            fit=FitConfig(steps=3600, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1200),
         ),
         dit=DiTTraining(
-            known=0.3,
-            course=(1500, 3500),
+            known=0.4,
+            course=(600, 2400),
             stored=600,
             fit=FitConfig(
-                steps=9000, batch=32, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1500
+                steps=4000, batch=32, adam_rate=2.5e-3, muon_rate=0.02, ema=0.999, preview_every=2000
             ),
         ),
     ),
 }
 _TINY = PRESETS["tiny"]
-PRESETS["tiny-gpu"] = replace(  # a larger network, meant for ten minutes of a GPU
+PRESETS["tiny-gpu"] = replace(  # the same model, for ten minutes of a GPU beside 16 cores
     _TINY,
-    data=replace(_TINY.data, long_prompts=0.2, most=768),
-    model=replace(
-        _TINY.model,
-        vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
-        dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+    data=replace(_TINY.data, most=1024),
+    vae=replace(
+        _TINY.vae, stored=1000, shown=6, fit=replace(_TINY.vae.fit, steps=3600, batch=192, workers=13)
     ),
-    vae=replace(_TINY.vae, stored=64, shown=6, fit=replace(_TINY.vae.fit, steps=3600, batch=192, workers=11)),
     dit=replace(
         _TINY.dit,
-        known=0.4,
-        course=(300, 2200),
-        stored=64,
+        course=(300, 7300),
+        stored=400,
         shown=14,
-        fit=replace(_TINY.dit.fit, steps=6000, batch=768, workers=11),
+        fit=replace(
+            _TINY.dit.fit, steps=8700, batch=512, decay=0.8, graphs=True, workers=13, save_every=4000
+        ),
     ),
 )
 PRESETS["small"] = replace(
     _TINY,
+    judged=256,
     data=replace(_TINY.data, sides=(48, 64, 64, 64, 96), most=96),
     model=replace(
         _TINY.model,
@@ -178,7 +178,12 @@ PRESETS["small"] = replace(
         dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
     ),
     vae=replace(_TINY.vae, stored=0, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
-    dit=replace(_TINY.dit, stored=0, fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12)),
+    dit=replace(
+        _TINY.dit,
+        course=(1500, 3500),
+        stored=0,
+        fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12),
+    ),
 )
 PRESETS["base"] = replace(
     PRESETS["small"],

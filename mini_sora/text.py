@@ -6,6 +6,7 @@ together with the DiT. The empty prompt is the unconditional one that guidance n
 """
 
 import itertools
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -144,8 +145,9 @@ class TextBlock(nn.Module):
         return x + self.norm2(self.feed_forward(x))
 
 
-def tokenize(tokenizer, prompts, max_tokens):
-    """Prompts -> tokens (B, L) and mask (B, L), L the longest's. Raises UserError if one is too long."""
+def tokenize(tokenizer, prompts, max_tokens, multiple=1):
+    """Prompts -> tokens (B, L) and mask (B, L), L the longest's, rounded up to a multiple. Raises
+    UserError if one is too long."""
     rows = []
     for prompt in prompts:
         # No merge in practice spells 64 bytes, so a text this long need not be read to be refused.
@@ -154,7 +156,9 @@ def tokenize(tokenizer, prompts, max_tokens):
             count = f"{len(row)} tokens" if row else f"{len(prompt)} characters"
             raise UserError(f"the prompt is too long: {count}, at most {max_tokens} tokens; shorten it")
         rows.append(row)
-    length = max(len(row) for row in rows)
-    tokens = torch.tensor([row + [END] * (length - len(row)) for row in rows])
-    mask = torch.arange(length) < torch.tensor([len(row) for row in rows])[:, None]
+    lengths = torch.tensor([len(row) for row in rows])
+    longest = math.ceil(int(lengths.max()) / multiple) * multiple
+    mask = torch.arange(longest) < lengths[:, None]
+    tokens = torch.full(mask.shape, END)
+    tokens[mask] = torch.tensor(list(itertools.chain.from_iterable(rows)))
     return tokens, mask

@@ -15,10 +15,11 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Course, Folder, Replayed, Stored, Stream, area, to_pixels
+from .data import Course, Replayed, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .evaluate import judge, scores, sheet, through_vae
 from .fit import compute_dtype, fit, unit_noise
+from .folder import Folder
 from .model import Sora, words_of
 from .pipeline import check_device
 from .report import digest, evaluate, keep, show, table
@@ -92,13 +93,12 @@ def course(config, clips, store=lambda data, count: data):
     """What the DiT is shown, easy things first (see DiTTraining): the batches of a run, a Course.
     store: (batches, how many are asked for) -> what they are kept in."""
     model, (alone, plain) = config.model, config.dit.course
-    square = replace(
-        config.data, sides=(min(model.size),), frames=(model.frames,), wide=False, long_prompts=0.0
-    )
+    square = replace(config.data, sides=(min(model.size),), frames=(model.frames,), wide=False)
+    short = replace(square, long_prompts=0.0)
     whole, parts = clips * area(model.frames, model.size), [(config.dit.fit.steps, stream(config, clips))]
     if not config.data.folder:  # whose seeds keep the parts apart: no scene comes in two of them
         parts.insert(0, (plain, Stream(square, model.families, whole, config.seed + (1 << 20))))
-        parts.insert(0, (alone, Stream(square, ("shapes-simple",), whole, config.seed + (2 << 20))))
+        parts.insert(0, (alone, Stream(short, ("shapes-simple",), whole, config.seed + (2 << 20))))
     ranks = parallel.place()[1]
     return Course([(steps * ranks, store(data, steps * ranks)) for steps, data in parts if steps])
 
@@ -126,7 +126,8 @@ def dit_objective(config, tokenizer, device, encode=None):
         batch, frames = len(z_0), z_0.shape[2]
         dropped = torch.rand(batch, generator=generator) < how.drop_prompt
         prompts = ["" if drop else prompt for prompt, drop in zip(prompts, dropped.tolist(), strict=True)]
-        tokens, mask = tokenize(tokenizer, prompts, model.text.max_tokens)
+        multiple = 64 if how.fit.graphs else 1  # so that few lengths have to be recorded
+        tokens, mask = tokenize(tokenizer, prompts, model.text.max_tokens, multiple)
         unsaid = torch.rand(batch, 1, generator=generator) < how.drop_prompt
         actions = actions.masked_fill(unsaid, 0)
         t = how.time((batch, frames), generator)

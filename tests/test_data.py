@@ -119,6 +119,29 @@ def test_what_is_kept_is_not_in_shared_memory():
     assert fresh.clips.is_shared() and not any(s.clips.is_shared() or s.actions.is_shared() for s in kept)
 
 
+def test_a_worker_frees_nothing_that_was_there_before(tmp_path):
+    class Noted:  # as what is on a GPU, which another process cannot free
+        def __init__(self):
+            self.own = self
+
+        def __del__(self):
+            (tmp_path / str(os.getpid())).touch()
+
+    class Collected:
+        def __getitem__(self, index):
+            return gc.collect()
+
+    gc.disable()
+    Noted()
+    try:
+        list(batches(Collected(), range(2), 1))
+        assert not list(tmp_path.iterdir())
+        gc.collect()
+    finally:
+        gc.enable()
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
 def test_each_process_stores_what_it_asks_for(monkeypatch):
     stream = Stream(DataConfig(sides=(24,), frames=(1,)), ("shapes-simple",), 576, 0)
     made, asked = [], []

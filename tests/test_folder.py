@@ -9,7 +9,8 @@ from data_gen import make_clip
 from mini_sora import MiniSora, Video
 from mini_sora.__main__ import main
 from mini_sora.config import UserError
-from mini_sora.data import DataConfig, Folder
+from mini_sora.data import DataConfig
+from mini_sora.folder import Folder
 
 CLIPS = [make_clip("bounce", seed, (32, 32), frames) for seed, frames in enumerate((33, 17, 5))]
 

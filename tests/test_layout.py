@@ -7,11 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"config", "layers", "patches", "parallel"},
-    {"muon", "checkpoint", "diffusion", "vae", "text", "dit"},
+    {"muon", "graphs", "checkpoint", "diffusion", "vae", "text", "dit"},
     {"samplers", "video"},
-    {"media"},
-    {"data"},
-    {"viz", "model"},
+    {"media", "data"},
+    {"folder", "viz", "model"},
     {"pipeline", "evaluate"},
     {"fit", "tasks"},
     {"rows", "presets"},

@@ -51,6 +51,9 @@ def test_padding_does_not_change_the_encoding():
     both, both_mask = tokenize(TOKENIZER, ["a red circle", "the square is red and moves to the right"], 64)
     n = alone.shape[1]
     torch.testing.assert_close(encoder(both, both_mask)[:1, :n], encoder(alone, mask))
+    wide, wide_mask = tokenize(TOKENIZER, ["a red circle"], 64, multiple=32)
+    assert wide.shape == (1, 32) and wide_mask.sum() == n and (wide[:, :n] == alone).all()
+    torch.testing.assert_close(encoder(wide, wide_mask)[:, :n], encoder(alone, mask))
 
 
 def test_word_order_matters():

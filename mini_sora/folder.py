@@ -1,0 +1,83 @@
+"""Clips of one's own in a directory, with captions, for training."""
+
+import csv
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .config import UserError, require
+from .data import Shots
+from .media import MOVIES, PICTURES, read_video
+
+
+class Folder:
+    """Clips of one's own instead of the world's: a Stream of stretches of the videos in a directory.
+
+    Each video has its caption in a .txt file of the same name beside it, or in captions.csv, whose lines
+    are: file name, caption. Raises UserError that names every file that cannot be used.
+    """
+
+    def __init__(self, config, size, clips, seed, longest=None):
+        self.config, self.size, self.clips, self.seed, self.longest = config, size, clips, seed, longest
+        place = Path(config.folder)
+        require(place.is_dir(), f"there is no directory {place}; check the name")
+        listed = captions_of(place)
+        self.shots, wrong = [], []
+        for path in sorted(path for path in place.iterdir() if path.suffix.lower() in (*PICTURES, *MOVIES)):
+            try:
+                require(listed.get(path.name, "").strip(), f"{path} has no caption")
+                self.shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
+            except UserError as error:
+                wrong.append(str(error))
+        present = os.listdir(place)
+        wrong += [f"there is no {name} in {place}" for name in listed if name not in present]
+        require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
+        longest = max([len(video) for video, _ in self.shots], default=0)
+        require(self.shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
+        self.frames = [frames for frames in config.frames if frames <= longest]
+        least = min(config.frames)
+        require(self.frames, f"no video in {place} has {least} frames; the longest has {longest}")
+
+    def digest(self):
+        """What the clips and captions are, as text: others have another."""
+        parts = (part for video, prompt in self.shots for part in (video.tobytes(), prompt.encode()))
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+
+        def draw(high):
+            return int(torch.randint(high, (), generator=generator))
+
+        frames = self.frames[draw(len(self.frames))]
+        shown = min(frames, self.longest or frames)
+        long_enough = [shot for shot in self.shots if len(shot[0]) >= frames]
+        videos, prompts = [], []
+        for video, prompt in (long_enough[draw(len(long_enough))] for _ in range(self.clips)):
+            start = draw(len(video) - shown + 1)
+            videos.append(video[start : start + shown])
+            prompts.append(prompt)
+        actions = torch.zeros(self.clips, shown - 1, dtype=torch.long)
+        return Shots(torch.from_numpy(np.stack(videos)), prompts, actions)
+
+
+def captions_of(place):
+    """{file name: caption} of a directory, from its captions.csv and its .txt files."""
+    listed = {}
+    try:
+        if (place / "captions.csv").is_file():
+            with (place / "captions.csv").open(encoding="utf-8-sig", newline="") as file:
+                for number, row in enumerate(csv.reader(file), 1):
+                    fine = len(row) == 2
+                    require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
+                    listed |= {row[0].strip(): row[1]} if row else {}
+        for path in place.glob("*.txt"):
+            beside = [other for other in place.iterdir() if other.stem == path.stem]
+            words = path.read_text(encoding="utf-8-sig")
+            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
+    return listed
