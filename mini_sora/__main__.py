@@ -112,8 +112,9 @@ def run_train(args):
     settings = _paths(to_dict(base))
     config = with_flags(base, {k: v for k, v in flags.items() if k in settings})
     out = Path(args.out)
-    train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
-    print(f"\n{out}/report shows its clips; generate from them with --weights {out}")
+    _, report = train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
+    if report:  # which of several processes the first alone has
+        print(f"\n{out}/report shows its clips; generate from them with --weights {out}")
 
 
 def _paths(values, where=""):

@@ -35,7 +35,8 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
     """Run every stage into a directory and leave a model there that from_pretrained loads.
 
     resume: go on with the run that is there; force: delete it and start afresh; inexact: resume on
-    another machine too. Prints a table at the end. Returns (model, report). Raises UserError.
+    another machine too. Prints a table at the end. Returns (model, report); of several
+    processes (torchrun) the first alone has a report. Raises UserError.
     """
     device = parallel.begin(device)
     check_device(device)

@@ -110,8 +110,32 @@ def test_two_processes_go_on_where_they_stopped(tmp_path):
         assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
+def test_a_signal_to_one_of_two_processes_stops_and_saves_both(tmp_path):
+    script = tmp_path / "told.py"
+    script.write_text(
+        "import os, signal, sys\nfrom mini_sora import parallel\nfrom test_parallel import *\n"
+        "parallel.begin('cpu')\ncalls = []\n"
+        "def told(*args):\n"
+        "    calls.append(1)\n"
+        "    if parallel.place()[0] == 1 and len(calls) == int(sys.argv[2]):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return loss(*args)\n"
+        "try:\n"
+        "    fit(Net(), told, Batches(1), CONFIG, sys.argv[1], quiet=True, resume=True)\n"
+        "except SystemExit as end:\n"
+        "    print('ended with', end.code)\n"
+    )
+    start(script, tmp_path / "whole", 99)
+    assert start(script, tmp_path / "cut", 3).stdout.count("ended with 143") == 2
+    assert checkpoint.steps_of(tmp_path / "cut" / "checkpoints")[-1][0] == 3
+    start(script, tmp_path / "cut", 99)
+    for whole, cut in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True):
+        assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
 def test_a_whole_run_on_two_processes_leaves_a_model(tmp_path):
     out = tmp_path / "run"
     done = start("-m", "--", "mini_sora", "train", "--preset", "smoke", "--out", out)
-    assert done.stdout.count("verdict") == 1, "only the first process judges and prints"
+    for said in ("verdict", "shows its clips"):
+        assert done.stdout.count(said) == 1, "only the first process judges and prints"
     assert MiniSora.from_pretrained(out).generate("a red circle rises", steps=2).frames.shape[0] == 17
