@@ -1,4 +1,4 @@
-# Every command of the README. The environment is made once, and again when its inputs change.
+# The environment is made once, and again when its inputs change.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
@@ -19,7 +19,7 @@ help:
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, grade the assignments, fail on any difference"
 	@echo "make mutants plant mistakes into the solutions of the assignments: are they found?"
 	@echo "make student pack what students get, lessons, assignments, grader and library, without a solution (student.tar.gz)"
-	@echo "make clean   remove what these commands made"
+	@echo "make clean   remove the environment, and what demo, quick and student made (other runs stay)"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
