@@ -150,7 +150,8 @@ class MiniSora(Pipeline):
         where fewer are left to make. z: the clips' latents, where they are at hand. Only the window's
         first frame is ever encoded again, so that little is lost from window to window.
         """
-        chunk, window = self.config.vae.time_stride, self._window(clip, frames)
+        chunk = self.config.vae.time_stride
+        window = self._window(clip.shape[2:4], clip.shape[1] + frames)
         at, left = clip.shape[1] - 1, frames // chunk
         most = min(at // chunk, window - 1)
         z = self.encode(clip[:, -(1 + chunk * most) :]) if z is None else z
@@ -174,7 +175,8 @@ class MiniSora(Pipeline):
         Each window begins with a single frame, as every clip does, which is dropped: so the clip's own
         frames are known from the first one on, four by four.
         """
-        chunk, window = self.config.vae.time_stride, self._window(clip, frames)
+        chunk = self.config.vae.time_stride
+        window = self._window(clip.shape[2:4], 1 + clip.shape[1] // chunk * chunk + frames)
         left, z = frames // chunk, self._beginning(clip, window - 1)
         while left:
             keep = min(z.shape[2], max(window // 2, window - 1 - left))
@@ -195,7 +197,7 @@ class MiniSora(Pipeline):
         same = clips[0].shape[2:] == clips[1].shape[2:]
         require(same, "the two videos differ in size; resize one of them first")
         check_added(frames, clips[0].shape[1] + clips[1].shape[1])
-        chunk, most = self.config.vae.time_stride, self._window(clips[0][:, :1], self._own - 1) // 2
+        chunk, most = self.config.vae.time_stride, self._window(clips[0].shape[2:4], self._own) // 2
         self.config.latent_shape(clips[0].shape[2:4], 1 + 2 * chunk * most + frames)
         head = self.encode(clips[0][:, -(1 + chunk * min(most, (clips[0].shape[1] - 1) // chunk)) :])
         tail, sources = self._beginning(clips[1], most), sources_of(seed, len(prompts))
@@ -243,11 +245,11 @@ class MiniSora(Pipeline):
         model's own, and are told by one prompt; or as many as the model's own."""
         return frames if frames < 2 * self._own else self._own
 
-    def _window(self, clip, frames):
-        """Latent frames of one window, where so many frames are added to clips. Raises UserError for a
+    def _window(self, size, frames):
+        """Latent frames of one window of a clip that comes to have so many frames. Raises UserError for a
         window that has too many patches."""
-        chunk, frames = self.config.vae.time_stride, self._at_once(clip.shape[1] + frames)
-        return self.config.latent_shape(clip.shape[2:4], 1 + (frames - 1) // chunk * chunk)[1]
+        chunk, frames = self.config.vae.time_stride, self._at_once(frames)
+        return self.config.latent_shape(size, 1 + (frames - 1) // chunk * chunk)[1]
 
 
 def prompts_of(prompt):

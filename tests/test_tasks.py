@@ -112,11 +112,11 @@ def test_any_length_goes_on(smoke):
     """What one task makes, another takes."""
     bridge = smoke.connect(CLIPS[0, :17], CLIPS[0, :16], PROMPT, 4, steps=1)
     assert len(bridge.frames) == 37 and len(smoke.connect(bridge, bridge, PROMPT, 4, steps=1).frames) == 78
-    for count in (4, 18, 23):
+    for count, more in ((4, 4), (4, 8), (18, 8), (23, 8)):
         for way in ("forward", "backward"):
-            video = smoke.extend(CLIPS[0, :count], PROMPT, 8, way, steps=1)
-            part = video.frames[:count] if way == "forward" else video.frames[8:]
-            assert np.array_equal(part, CLIPS[0, :count]) and len(video.frames) == count + 8
+            video = smoke.extend(CLIPS[0, :count], PROMPT, more, way, steps=1)
+            part = video.frames[:count] if way == "forward" else video.frames[more:]
+            assert np.array_equal(part, CLIPS[0, :count]) and len(video.frames) == count + more
 
 
 @pytest.mark.parametrize(
