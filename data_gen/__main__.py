@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -54,6 +56,16 @@ def build_parser():
     return parser
 
 
+def write(path, data):
+    """Write bytes to a file that is complete or absent; a link that stands there is replaced."""
+    aside = path.with_name(f".aside-{os.getpid()}-{path.name}")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def film(args):
     """Write the clips that were asked for."""
     if not args.output:
@@ -61,7 +73,7 @@ def film(args):
     seeds, folder = range(args.seed, args.seed + args.count), Path(args.output)
     stems = [folder / f"{args.family}-{args.split}-{seed:06d}" for seed in seeds]
     standing = [
-        path for stem in stems for end in (".gif", ".txt") if (path := stem.with_suffix(end)).exists()
+        path for stem in stems for end in (".gif", ".txt") if os.path.lexists(path := stem.with_suffix(end))
     ]
     if standing and not args.force:
         raise WorldError(f"{standing[0]} exists; choose another directory, or --force to replace it")
@@ -70,8 +82,10 @@ def film(args):
     for stem, clip in zip(stems, batch, strict=True):
         frames = np.asarray(clip.video).repeat(args.scale, 1).repeat(args.scale, 2)
         first, *rest = [Image.fromarray(frame) for frame in frames]
-        first.save(stem.with_suffix(".gif"), save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
-        stem.with_suffix(".txt").write_text(f"{clip.caption}\n{clip.long_caption}\n")
+        made = io.BytesIO()
+        first.save(made, "gif", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
+        write(stem.with_suffix(".gif"), made.getvalue())
+        write(stem.with_suffix(".txt"), f"{clip.caption}\n{clip.long_caption}\n".encode())
         verdict = "right" if check(clip.video, clip.facts, clip.actions).ok else "wrong"
         print(f"{stem}.gif: {clip.caption}  [{verdict}]")
 
@@ -81,6 +95,9 @@ def run(args):
         if not 1 <= getattr(args, name) <= most:
             raise WorldError(f"--{name} is {getattr(args, name)}; it must be from 1 to {most}")
     if args.gallery:
+        standing = [path for path in Path(args.gallery).glob("*.png") if path.stem in gallery.SHOWN]
+        if standing and not args.force:
+            raise WorldError(f"{standing[0]} exists; choose another directory, or --force to replace it")
         for path in gallery.write(Path(args.gallery)):
             print(path)
     elif args.family == "verify":
@@ -99,13 +116,18 @@ def run(args):
 
 def main(argv=None):
     """Run the command; returns the exit code: 0, 1 where verify misses a figure, 2 with one sentence
-    for a mistake."""
+    for a mistake, 130 where it was interrupted."""
     try:
         args = build_parser().parse_args(argv)
         return run(args)
+    except KeyboardInterrupt:
+        print("data_gen: stopped", file=sys.stderr)
+        return 130
     except OSError as error:
         where = error.filename or args.output or args.gallery
         print(f"data_gen: {where} could not be written: {error.strerror}", file=sys.stderr)
+    except MemoryError:
+        print("data_gen: out of memory; try a smaller --size, --count or --frames", file=sys.stderr)
     except WorldError as error:
         print(f"data_gen: {error}", file=sys.stderr)
     return 2

@@ -3,23 +3,22 @@
 import os
 import platform
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
-from .commands import ASKS, add_sampling, sampling_of, whole
+from .commands import ASKS, add_sampling, progress_bar, sampling_of, whole
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
+from .data import cores
 from .fit import compute_dtype
 from .gallery import gallery
 from .pipeline import WEIGHTS, check_device
 from .presets import PRESETS
-from .report import digest, evaluate, kept, table
+from .report import digest, evaluate, evaluate_prompts, kept, table, table_of_prompts
 from .tasks import MiniSora
 from .train import train
 from .video import check_writable
@@ -72,6 +71,7 @@ def build_parser():
     )
     sub.add_argument("--count", type=whole, default=256, help="clips to judge for each row (256)")
     sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
+    sub.add_argument("--prompts", metavar="FILE", help="judge these prompts instead, one a line")
     sub.add_argument("-o", "--output", help="a directory for report.json, and pictures of what went wrong")
     sub.add_argument("--resume", action="store_true", help="go on with the report there, row by row")
     sub.add_argument("--force", action="store_true", help="replace what is there")
@@ -111,6 +111,7 @@ def run_train(args):
     flags = {name: value for name, value in vars(args).items() if value is not None}
     settings = _paths(to_dict(base))
     config = with_flags(base, {k: v for k, v in flags.items() if k in settings})
+    require(args.out, "--out is empty; name a directory for the run")
     out = Path(args.out)
     _, report = train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
     if report:  # which of several processes the first alone has
@@ -125,22 +126,9 @@ def _paths(values, where=""):
     return found
 
 
-@contextmanager
-def _bar():
-    """A progress bar, for what is done in named parts: called with (done, all, one's name)."""
-    with tqdm(delay=1, leave=False) as bar:
-
-        def progress(done, all, name):
-            bar.total = all
-            bar.set_description(name)
-            bar.update(done - bar.n)
-
-        yield progress
-
-
 def run_evaluate(args):
     require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
-    folder = Path(args.output) if args.output else None
+    folder = None if args.output is None else Path(args.output)
     require(folder or not args.resume, "--resume goes on with a report; name its directory with -o")
     require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
     if folder:
@@ -148,13 +136,31 @@ def run_evaluate(args):
         require(fine, f"{folder} exists; choose another name, go on with --resume, or --force")
         require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
         check_writable((folder if folder.exists() else folder.parent) / "report.json", force=True)
+    alone = not args.prompts or not (args.rows or args.resume)
+    require(alone, "--prompts goes with neither --rows nor --resume; leave them out")
+    prompts = read_prompts(args.prompts) if args.prompts else []
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    how = {"folder": folder, "resume": args.resume, **sampling_of(args)}
-    with _bar() as progress:
-        report = evaluate(sora, args.count, args.rows, progress=progress, **how)
-    print(table(report))
+    how = {"folder": folder, **sampling_of(args)}
+    with progress_bar("denoising" if prompts else "") as progress:
+        if prompts:
+            found = table_of_prompts(evaluate_prompts(sora, prompts, progress=progress, **how))
+        else:
+            how |= {"resume": args.resume, "progress": progress}
+            found = table(evaluate(sora, args.count, args.rows, **how))
+    print(found)
     if folder:
         print(f"\n{folder} shows its clips, and those that went wrong; its report.json has every figure")
+
+
+def read_prompts(path):
+    """The lines of a file that are not empty. Raises UserError where there are none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text; save it as UTF-8, one prompt a line") from None
+    prompts = [line.strip() for line in lines if line.strip()]
+    require(1 <= len(prompts) <= 10_000, f"{path} has {len(prompts)} prompts; it must have from 1 to 10000")
+    return prompts
 
 
 def run_gallery(args):
@@ -164,7 +170,7 @@ def run_gallery(args):
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
     places = [Path(args.weights) / "report", WEIGHTS / args.weights]
     report = next((report for report in map(kept, places) if report.get("digest") == digest(sora)), None)
-    with _bar() as progress:
+    with progress_bar() as progress:
         page = gallery(sora, str(args.weights), report, progress)
     checkpoint.write_file(path, page.encode())
     print(f"{path}: {len(page) / 1e6:.1f} MB; open it in a browser")
@@ -189,7 +195,7 @@ def run_doctor(args):
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "processor": f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads",
+        "processor": f"{cores()} cores, torch uses {torch.get_num_threads()} threads",
         "GPU": gpu,
         "precision": str(compute_dtype("auto")).removeprefix("torch."),
         "writable here": "yes" if os.access(".", os.W_OK) else "no: change to another directory",
@@ -209,10 +215,11 @@ def explain(error):
     """The sentence for a mistake of the user's or the machine's limits; None for a mistake of ours."""
     if isinstance(error, UserError | WorldError):
         return str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    short = ("can't allocate memory", "out of memory", "DataLoader worker")  # of which one is killed for it
+    if isinstance(error, MemoryError) or any(words in str(error) for words in short):
         return "out of memory; try a smaller --size, fewer --frames, a smaller --preset or batch"
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'} could not be used: {error.strerror}"
+        return f"{error.filename or 'a file'} could not be used: {error.strerror or error}"
     return None
 
 

@@ -5,6 +5,7 @@ All figures of a table are from one run, medians, and stand beside a ratio: mach
 
 import copy
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -14,11 +15,11 @@ from pathlib import Path
 import torch
 
 from .data import Stored
-from .fit import compute_dtype, fit
+from .fit import compute_dtype, fit, has_compiler
 from .model import Sora
+from .objectives import dit_objective, stream, to_latents
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize
-from .train import dit_objective, stream, to_latents
 from .vae import VAE
 
 PROMPT = "a red circle moves left and a small blue square moves up slowly"
@@ -89,7 +90,7 @@ def training(config, steps=24, skip=10, device="cpu"):
         "latents made before": base,
         "and in float32": replace(base, precision="float32"),
         "and AdamW alone": replace(base, muon_rate=0.0),
-        "and torch.compile": replace(base, compile=True),
+        **({"and torch.compile": replace(base, compile=True)} if has_compiler() else {}),
         **({"and CUDA graphs": replace(base, graphs=True)} if torch.device(device).type == "cuda" else {}),
         "clips made when needed": replace(base, workers=0),
         "clips made by one worker": replace(base, workers=1),
@@ -98,7 +99,7 @@ def training(config, steps=24, skip=10, device="cpu"):
     plain = replace(config.data, sides=(min(config.model.size),), frames=(config.model.frames,), wide=False)
     config = replace(config, data=replace(plain, long_prompts=0.0))
     grid = config.model.latent_shape(config.model.size, config.model.frames)[1:]
-    tokens = config.dit.fit.batch * grid[0] * grid[1] * grid[2] // torch.Size(config.model.dit.patch).numel()
+    tokens = config.dit.fit.batch * math.prod(grid) // math.prod(config.model.dit.patch)
     rows = []
     for name, how in changes.items():
         sora = untrained(config, device)

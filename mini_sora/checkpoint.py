@@ -49,22 +49,27 @@ def _sync(directory):
         os.close(handle)
 
 
+def aside(path):
+    """Where something is written before it comes to its place, by this process."""
+    return path.parent / f"{ASIDE}{os.getpid()}-{path.name}"
+
+
 def write_file(path, data):
     """Write bytes to a file that is complete or absent. Raises UserError where there is no space."""
-    aside = path.parent / f"{ASIDE}{os.getpid()}-{path.name}"
-    with _cleared(aside, path):
-        _write(aside, data)
-        os.replace(aside, path)
+    made = aside(path)
+    with _cleared(made, path):
+        _write(made, data)
+        os.replace(made, path)
 
 
 @contextmanager
-def _cleared(aside, target):
+def _cleared(made, target):
     """Remove what was written aside when anything goes wrong; say in a sentence what did."""
     try:
         yield
     except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
+        shutil.rmtree(made, ignore_errors=True)
+        made.unlink(missing_ok=True)
         if isinstance(error, OSError):
             full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
             reason = "no space is left" if full else error.strerror
@@ -79,31 +84,31 @@ def save(directory, tensors, meta):
     at this place is replaced. Raises UserError if it cannot be written; the old one then stays.
     """
     directory = Path(directory)
-    aside = directory.parent / f"{ASIDE}{os.getpid()}-{directory.name}"
-    with _cleared(aside, directory):
+    made = aside(directory)
+    with _cleared(made, directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
         hashes = {}
         for name, table in tensors.items():
             data = safetensors.torch.save({k: v.detach().contiguous().cpu() for k, v in table.items()})
             hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
-            _write(aside / f"{name}.safetensors", data)
+            _write(made / f"{name}.safetensors", data)
         manifest = {"format": FORMAT, "meta": meta, "files": hashes}
         manifest["sha256"] = _seal(manifest)
-        _write(aside / "manifest.json", json.dumps(manifest, indent=1).encode())
-        _sync(aside)
+        _write(made / "manifest.json", json.dumps(manifest, indent=1).encode())
+        _sync(made)
         if directory.exists():
             old = directory.parent / f"{ASIDE}{os.getpid()}{OLD}{directory.name}"
             os.rename(directory, old)
             try:
-                os.rename(aside, directory)
+                os.rename(made, directory)
             except OSError:
                 os.rename(old, directory)
                 raise
             shutil.rmtree(old)
         else:
-            os.rename(aside, directory)
+            os.rename(made, directory)
         _sync(directory.parent)
 
 
@@ -198,10 +203,14 @@ def locked(directory):
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(
                 f"another run is using {directory}; wait for it or choose another --out"
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"{directory} cannot be locked ({error.strerror}); choose another --out"
+            ) from error
         others = [lock.parent for lock in directory.rglob(".lock") if lock.parent != directory]
         for left in list(directory.rglob(f"{ASIDE}*")):
             if any(left.is_relative_to(other) for other in others):  # another run's, which may live

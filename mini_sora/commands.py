@@ -1,6 +1,7 @@
 """The commands that make videos: generate, animate, extend, connect, loop, edit and upscale."""
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,12 @@ from tqdm import tqdm
 
 from . import checkpoint
 from .config import UserError, require
-from .evaluate import judge, sheet, verdict
-from .measures import judgement
+from .evaluate import judge, judgement, sheet, verdict
 from .media import FITS, read_video
 from .model import check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
-from .video import Video, check_output, check_writable, encode
+from .video import FORMATS, Video, check_output, check_writable, encode
 
 
 def parse_size(text):
@@ -40,6 +40,12 @@ def number(text):
         return float(text)
     except ValueError:
         raise UserError(f"{text!r} is not a number") from None
+
+
+def fit(text):
+    """How a file of another aspect comes to a size, on the command line."""
+    require(text in FITS, f"--fit is {text!r}; it is one of {', '.join(FITS)}")
+    return text
 
 
 def add_sampling(sub):
@@ -74,7 +80,7 @@ def _add(sub, *flags, several=False):
         ),
         "strength": (number, "above 0, nearly as it is, to 1, make it all anew"),
         "factor": (number, "how much larger, both ways (2)"),
-        "fit": (str, f"a file of another aspect: {' or '.join(FITS)} (crop)"),
+        "fit": (fit, f"a file of another aspect: {' or '.join(FITS)} (crop)"),
         "direction": (str, "forward or backward (forward)"),
     }
     for flag in flags:
@@ -108,10 +114,14 @@ def run_generate(args):
         return _film(args, args.prompt[0], _generate)
     require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
     require(not output.is_file(), f"{output} is a file; several prompts need a directory")
+    named = (
+        f"{output} is a name for one video, but there are {len(args.prompt)} prompts; put a prompt in quotes"
+    )
+    require(output.suffix.lower() not in FORMATS, named)
     check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
     sora = _loaded(args, *args.prompt)
     began = time.perf_counter()
-    with _bar() as progress:
+    with progress_bar("denoising") as progress:
         asked = _given(args, size="size", frames="frames", seconds="seconds")
         videos = sora.generate(args.prompt, progress=progress, **asked, **sampling_of(args))
     seconds = time.perf_counter() - began
@@ -123,8 +133,9 @@ def run_generate(args):
         print(f"{path}: {video.prompt}  [{verdict(report)}]")
     frames = [video.frames for video in videos]
     checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
-    right = sum(bool(report and report.ok) for report in reports)
-    print(f"{output / 'sheet.png'}: {right} of {len(videos)} right")
+    judged = [report.ok for report in reports if report]
+    others = f", {len(videos) - len(judged)} not judged" if len(judged) < len(videos) else ""
+    print(f"{output / 'sheet.png'}: {sum(judged)} of {len(judged)} right{others}")
     print(f"{seconds / len(videos):.2f} s a clip")
 
 
@@ -135,20 +146,19 @@ def _loaded(args, *prompts):
     return sora
 
 
-class _bar:
-    """A progress bar with the time left, for what takes longer than a second."""
+@contextmanager
+def progress_bar(name=""):
+    """A bar with the time left, for what takes longer than a second: called with (done, all), and the name
+    of what is being done, if it changes."""
+    left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
+    with tqdm(delay=1, leave=False, bar_format=left) as bar:
 
-    def __enter__(self):
-        left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
-        self.bar = tqdm(desc="denoising", delay=1, leave=False, bar_format=left)
-        return self
+        def progress(done, all, name=name):
+            bar.total = all
+            bar.set_description_str(name)
+            bar.update(done - bar.n)
 
-    def __call__(self, done, all):
-        self.bar.total = all
-        self.bar.update(done - self.bar.n)
-
-    def __exit__(self, *_):
-        self.bar.close()
+        yield progress
 
 
 def _film(args, prompt, make):
@@ -156,7 +166,7 @@ def _film(args, prompt, make):
     path = check_output(args.output, args.force)
     sora = _loaded(args, prompt)
     began, made = time.perf_counter(), []
-    with _bar() as progress:
+    with progress_bar("denoising") as progress:
 
         def frames():
             for piece in make(sora, args, progress=progress, **sampling_of(args)):
@@ -175,7 +185,7 @@ def _generate(sora, args, **options):
 
 
 def _animate(sora, args, **options):
-    picture = _read(sora, args, args.image)[0]
+    picture = _read(sora, args, args.image)
     return [sora.animate(picture, args.prompt, **_given(args, frames="frames"), **options).frames]
 
 

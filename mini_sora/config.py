@@ -35,6 +35,12 @@ def check_numbers(config, low=0, high=1e9, **limits):
                 require(fine, f"{field.name} is {number}; it must be a number from {least:g} to {most:g}")
 
 
+def check_heads(width, heads):
+    """Raise UserError unless heads share a width, and each has a pair of numbers for each of three axes."""
+    fine = width % heads == 0 and width // heads % 2 == 0 and width // heads >= 6
+    require(fine, f"heads is {heads}; width ({width}) must be an even multiple of it, 6 times or more")
+
+
 def to_dict(config):
     """A config as plain dictionaries, ready for JSON."""
     return dataclasses.asdict(config)

@@ -8,6 +8,7 @@ import gc
 import math
 import multiprocessing
 import os
+import signal
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -86,7 +87,7 @@ class DataConfig:
 
 
 def area(frames, size):
-    """The pixels that a clip has in all its chunks: frame 0, and each four frames after it."""
+    """What a clip costs: H x W for each of its latent frames, which is in proportion to its tokens."""
     return (1 + (frames - 1) // 4) * size[0] * size[1]
 
 
@@ -102,9 +103,9 @@ class Shots(NamedTuple):
 class Stream:
     """Clips that never repeat: stream[i] is batch i, a Shots, and no two batches share a clip.
 
-    families: of the world, each as often; area: of all chunks of four frames (and first frames) in a
-    batch, in pixels, about, whatever its grid: what a batch costs; longest: of each clip only a
-    stretch of so many frames is shown, if it has more. Captions are those of the whole clips.
+    families: of the world, each as often; area: of all clips of a batch together, about, whatever its
+    grid, so that all batches cost the same; longest: of each clip only a stretch of so many frames is
+    shown, if it has more. Captions are those of the whole clips.
     """
 
     def __init__(self, config, families, area, seed, longest=None):
@@ -112,7 +113,7 @@ class Stream:
         self.longest = longest
 
     def __getitem__(self, index):
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+        generator = step_generator(self.seed, index)
         frames, size = self.config.draw_grid(generator)
         shown = min(frames, self.longest or frames)
         start = int(torch.randint(frames - shown + 1, (), generator=generator))
@@ -137,12 +138,15 @@ class Stream:
 
 
 def batches(data, indices, workers, ordered=True):
-    """data[i] for each of some indices, made ahead by so many processes, in their order or as they are
-    done, or what such data plays for them; 0: when needed, as those are that are stored, and all that
-    such a process asks for."""
+    """data[i] for each of some indices.
+
+    workers: processes that make them ahead; 0, or where data is stored already, or in such a process: each
+    is made here, when asked for. ordered: in the order of the indices, or else as they are done. Replayed
+    and Course play an order of their own.
+    """
     if isinstance(data, Replayed | Course):
         return data.play(indices, workers)
-    workers = 0 if getattr(data, "stored", False) or in_worker() else workers
+    workers = 0 if isinstance(data, Stored) or in_worker() else workers
     return DataLoader(
         data,
         None,
@@ -156,6 +160,16 @@ def batches(data, indices, workers, ordered=True):
     )
 
 
+def step_generator(seed, step):
+    """The source of all randomness of one step, or of one batch."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def in_worker():
     """Whether this process is one that another has started to make things ahead."""
     return multiprocessing.current_process().daemon
@@ -163,8 +177,10 @@ def in_worker():
 
 def _apart(worker):
     """Ctrl-C, and what torchrun ends a run with, go to a whole group; only the first is to answer. And
-    only the first frees what it made before: what is on a GPU cannot be freed from here."""
+    only the first frees what it made before: what is on a GPU cannot be freed from here. When the first
+    is gone, so are the others, and with them its lock on a run."""
     os.setsid()
+    torch.multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)
     gc.freeze()
 
 
@@ -181,12 +197,12 @@ class Calls:
             return place, None, error
 
 
-def share_out(calls, cores=None):
+def share_out(calls, most=None):
     """(place, result) of functions without arguments that need nothing of one another, as they are
     done: where there is one for each core or more, each on a core and a thread of its own, which is
-    faster than one after another on all. cores: all there are where not said, 0 for none but this."""
-    cores = os.cpu_count() if cores is None else cores
-    workers = cores if len(calls) >= cores else 0
+    faster than one after another on all. most: cores to use, all where not said, 0 for none but this."""
+    most = cores() if most is None else most
+    workers = most if len(calls) >= most else 0
     for place, result, wrong in batches(Calls(calls), range(len(calls)), workers, ordered=False):
         if wrong:
             raise wrong
@@ -213,8 +229,6 @@ class Stored:
     each time round in another order; change: what becomes of each as it is stored, nothing by default.
     Of n processes each makes, and may ask for, its own alone, equally many: batches r, r + n and so on."""
 
-    stored = True
-
     def __init__(self, stream, count, change=lambda shots: shots):
         self.stream, self.change = stream, change
         self.rank, self.ranks = parallel.place()
@@ -223,14 +237,14 @@ class Stored:
     @cached_property
     def batches(self):
         own = range(self.rank, self.share * self.ranks, self.ranks)
-        made = batches(self.stream, own, math.ceil(os.cpu_count() / self.ranks))
+        made = batches(self.stream, own, math.ceil(cores() / self.ranks))
         hidden = self.rank > 0 or in_worker()
         made = tqdm(made, total=len(own), desc="clips", unit="batch", delay=2, leave=False, disable=hidden)
         return [self.change(copied(shots)) for shots in made]
 
     def __getitem__(self, index):
         turn, place = divmod(index // self.ranks, self.share)
-        generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
+        generator = step_generator(self.stream.seed, turn)
         return self.batches[torch.randperm(self.share, generator=generator)[place]]
 
 
@@ -258,7 +272,7 @@ class Replayed:
                 newest.append(self.change(copied(next(fresh))))
                 yield newest[-1]
             else:
-                generator = torch.Generator().manual_seed((self.stream.seed * 1_000_003 + turn) % 2**63)
+                generator = step_generator(self.stream.seed, turn)
                 yield newest[int(torch.randint(len(newest), (), generator=generator))]
 
 

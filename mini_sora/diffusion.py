@@ -2,7 +2,8 @@
 
 Time: t = 0 is data, t = 1 is noise.   z_t = alpha(t) z_0 + sigma(t) eps
 Velocity: v = dz_t/dt = alpha'(t) z_0 + sigma'(t) eps, so it points from data to noise.
-A noise time is given per latent frame: t is (B, K), latents are (B, C, K, h, w).
+A noise time is given per latent frame: t is (B, K), latents are (B, C, K, h, w). A schedule's functions
+take t of any shape, and return the same; alpha(t)^2 is the alpha-bar of Ho et al. 2020.
 """
 
 import math
@@ -129,7 +130,8 @@ def guesses(schedule, kind, prediction, z_t, t):
 
 @dataclass(frozen=True)
 class TimeSampling:
-    """How training draws t: uniform, or logit-normal (Esser et al. 2024, eq. 19) with a mean."""
+    """How training draws t: uniform, or logit-normal (Esser et al. 2024, eq. 19) with a mean; one above 0
+    draws more noise than data."""
 
     kind: str = "uniform"
     mean: float = 0.0

@@ -1,7 +1,7 @@
 """The diffusion transformer: noisy spacetime patches and a prompt in, a prediction per patch out.
 
-Every block is told, for each latent frame, its noise time, its place in the clip and the gist of the
-prompt by adaptive layer norm (adaLN-Zero, Peebles & Xie 2022), and reads the prompt word by word by
+Every block is told, for each latent frame, its noise time, its place in the clip and the pooled text
+embedding by adaptive layer norm (adaLN-Zero, Peebles & Xie 2022), and reads the prompt word by word by
 cross-attention. A frame at t = 0 is a frame that is known.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .config import check_numbers, require
+from .config import check_heads, check_numbers, require
 from .layers import Attention, FeedForward, rotary_angles, time_embedding
 from .patches import coordinates, patchify, unpatchify
 
@@ -19,8 +19,8 @@ from .patches import coordinates, patchify, unpatchify
 @dataclass(frozen=True)
 class DiTConfig:
     """patch: latents per token (k, y, x), of one latent frame, as each has a noise time of its own;
-    width, layers, heads; pooled: whether the blocks are told the gist of the prompt, beside its words;
-    actions: how many, 0 for none."""
+    width, layers, heads; pooled: whether the blocks are told the mean of the prompt's vectors, beside its
+    words; actions: how many, 0 for none."""
 
     patch: tuple[int, int, int] = (1, 2, 2)
     width: int = 96
@@ -30,9 +30,8 @@ class DiTConfig:
     actions: int = 0
 
     def __post_init__(self):
-        check_numbers(self, low=1, high=65536, actions=(0, 1000))
-        fine = self.width % self.heads == 0 and self.width // self.heads % 2 == 0
-        require(fine, f"heads is {self.heads}; width ({self.width}) must be an even multiple of it")
+        check_numbers(self, low=1, high=4096, layers=(1, 256), actions=(0, 1000))
+        check_heads(self.width, self.heads)
         require(self.patch[0] == 1, f"patch is {self.patch}; a token is of one latent frame, so 1 at first")
 
 
@@ -99,7 +98,9 @@ class DiT(nn.Module):
     def init_weights(self):
         """Every choice of a first value, in one place."""
         if self.action is not None:
-            nn.init.normal_(self.action.weight, std=0.1)  # as many are added up, and time must be heard
+            nn.init.normal_(
+                self.action.weight, std=0.1
+            )  # of each latent frame `chunk` are added up, and time must be heard
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -136,6 +137,8 @@ class DiT(nn.Module):
         coords = coordinates(patch, grid, z.device)  # (N, 3)
         frames = (grid[0], -1)
         x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
+        # The place is told twice: here in shares of the picture, so that all sizes look alike, and by rotary
+        # angles in latents, so that near is near.
         eighths = torch.cat([coords[:, :1], coords[:, 1:] * (8 / min(grid[1:]))], dim=1)  # of a short side
         place = self.place(waves(eighths).to(x.dtype))  # (N, D)
         # A sum, not a view: else torch.compile would compile the first block apart from the others.

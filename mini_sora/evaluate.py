@@ -9,6 +9,7 @@ import torch
 from data_gen import WorldError, check
 
 from .data import on_all_cores, to_pixels, to_uint8
+from .video import FPS
 from .viz import contact_sheet
 
 
@@ -52,6 +53,20 @@ def verdict(report):
     if report is None:
         return "not judged"
     return "as asked" if report.ok else "; ".join(report.why[:2])
+
+
+def judgement(video, prompt, own):
+    """(a verdict in words, whether it is a good one or None). A video of twice the model's own length or
+    more is judged piece by piece, as it was made: each so long must be as the prompt says."""
+    if len(video) < 2 * own:
+        (report,) = judge([video], [prompt])
+        return verdict(report), report and report.ok
+    pieces = [video[i : i + own] for i in range(0, len(video) - own + 1, own - 1)]
+    reports = judge(pieces, [prompt] * len(pieces))
+    if None in reports:  # which they all are, as the prompt is one that the checker cannot read
+        return verdict(None), None
+    right = sum(report.ok for report in reports)
+    return f"as asked in {right} of {len(pieces)} pieces of {own / FPS:.0f} seconds", right == len(pieces)
 
 
 def sheet(videos, prompts, reports, count=24):

@@ -6,7 +6,9 @@ random state to go on bit for bit (on one kind of processor): model, EMA, optimi
 
 import json
 import math
+import os
 import re
+import shutil
 import signal
 import time
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from tqdm import tqdm
 
 from . import checkpoint, parallel
 from .config import UserError, check_numbers, difference, require, to_dict
-from .data import batches
+from .data import batches, step_generator
 from .graphs import Recorded, RecordedStep
 from .muon import Muon
 from .viz import loss_curve
@@ -28,8 +30,13 @@ from .viz import loss_curve
 
 @dataclass(frozen=True)
 class FitConfig:
-    """One training. muon_rate is for matrices inside blocks, adam_rate for everything else;
-    both rise for `warmup` steps and fall to zero over the last `decay` share of all steps."""
+    """One training.
+
+    batch: clips of a step; muon_rate: of the matrices inside blocks, adam_rate: of everything else; both
+    rise for `warmup` steps and fall to zero over the last `decay` share of all steps; clip: the largest norm
+    of the gradient; ema: the share that the average of the weights keeps at each step; save_every,
+    preview_every: in steps.
+    """
 
     steps: int = 1000
     batch: int = 16
@@ -53,6 +60,7 @@ class FitConfig:
             batch=(1, 65536),
             ema=(0, 0.99999),
             decay=(0, 1),
+            clip=(1e-6, 1e9),
             workers=(0, 256),
             save_every=(1, 1e9),
             preview_every=(1, 1e9),
@@ -72,11 +80,6 @@ def compute_dtype(precision, device="cpu"):
     else:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if fast else torch.float32
-
-
-def step_generator(seed, step):
-    """The source of all randomness of one step."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def unit_noise(shape, generator, device):
@@ -150,6 +153,11 @@ def _unflatten(optimizers, table):
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def has_compiler():
+    """Whether there is the C++ compiler that torch.compile needs."""
+    return bool(os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++"))
+
+
 def compiled(model):
     """{block: its forward, compiled}: once for all blocks of a kind, for all sizes above 1."""
     blocks = [module for name, module in model.named_modules() if re.search(r"blocks\.\d+$", name)]
@@ -169,7 +177,7 @@ def instead(forwards):
 
 
 class Cast(torch.nn.Module):
-    """A model that computes in another type than its weights are kept in."""
+    """Mixed precision: a model that computes in another type than its weights are kept in."""
 
     def __init__(self, model, dtype):
         super().__init__()
@@ -178,6 +186,16 @@ class Cast(torch.nn.Module):
     def forward(self, *args):
         weights = {name: p.to(self.dtype) for name, p in self.model.named_parameters()}
         return functional_call(self.model, weights, args)
+
+
+def read_metrics(out):
+    """What a training has written of its steps so far, a list of tables. Raises UserError."""
+    path = Path(out) / "metrics.jsonl"
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [{"step": row["step"], **row} for row in rows]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged; delete it to go on without what it tells") from None
 
 
 @contextmanager
@@ -205,10 +223,11 @@ def fit(
 ):
     """Train a model; returns it with its averaged weights, and the last losses' mean.
 
-    model: a module on its device; loss: (forward, batch, generator) -> a number, where forward is
+    model: a module on its device; loss: (forward, batch, generator) -> a scalar tensor, where forward is
     the model in the precision of the config, batch is one of data, and all randomness is drawn from
-    generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; preview:
-    model -> (figures, PNG bytes), called every preview_every steps and at the end; setup: a table
+    generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; resume: go on from
+    the newest checkpoint there; inexact: also where the machine or its settings differ; quiet: no bar;
+    preview: model -> (figures, PNG bytes), called every preview_every steps and at the end; setup: a table
     that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
     at step i, and gradients are averaged. Raises UserError; SIGINT and SIGTERM save and end with
     code 130 and 143.
@@ -244,8 +263,7 @@ def fit(
         first = meta["step"]
 
     out.mkdir(parents=True, exist_ok=True)
-    lines = (out / "metrics.jsonl").read_text().splitlines() if found else []
-    lines = [line for line in lines if json.loads(line)["step"] < first]
+    lines = [json.dumps(row) for row in read_metrics(out) if row["step"] < first] if found else []
 
     def save(step):
         checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
@@ -263,6 +281,8 @@ def fit(
             lines.append(json.dumps({"step": step - 1, **figures}))
             bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
 
+    able = not config.compile or has_compiler()
+    require(able, "compile needs a C++ compiler, such as g++; install one, or train without")
     fused = compiled(model) if config.compile else {}
     recorded = config.graphs and device.type == "cuda"
     if recorded:
@@ -326,4 +346,4 @@ def fit(
     for name, p in model.named_parameters():
         p.data.copy_(ema.weights[name])
     losses = [row["loss"] for row in map(json.loads, lines) if "loss" in row][-100:]
-    return model, sum(losses) / len(losses)
+    return model, sum(losses) / max(len(losses), 1)

@@ -2,14 +2,14 @@
 
 import csv
 import hashlib
-import os
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from .config import UserError, require
-from .data import Shots
+from .data import Shots, step_generator
 from .media import MOVIES, PICTURES, read_video
 
 
@@ -24,30 +24,22 @@ class Folder:
         self.config, self.size, self.clips, self.seed, self.longest = config, size, clips, seed, longest
         place = Path(config.folder)
         require(place.is_dir(), f"there is no directory {place}; check the name")
-        listed = captions_of(place)
-        self.shots, wrong = [], []
-        for path in sorted(path for path in place.iterdir() if path.suffix.lower() in (*PICTURES, *MOVIES)):
-            try:
-                require(listed.get(path.name, "").strip(), f"{path} has no caption")
-                self.shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
-            except UserError as error:
-                wrong.append(str(error))
-        present = os.listdir(place)
-        wrong += [f"there is no {name} in {place}" for name in listed if name not in present]
-        require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
-        longest = max([len(video) for video, _ in self.shots], default=0)
-        require(self.shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
+        self.shots = shots_of(place, size, tuple((p.name, p.lstat().st_mtime_ns) for p in place.iterdir()))
+        longest = max(len(video) for video, _ in self.shots)
         self.frames = [frames for frames in config.frames if frames <= longest]
         least = min(config.frames)
         require(self.frames, f"no video in {place} has {least} frames; the longest has {longest}")
 
     def digest(self):
         """What the clips and captions are, as text: others have another."""
-        parts = (part for video, prompt in self.shots for part in (video.tobytes(), prompt.encode()))
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        made = hashlib.sha256()
+        for video, prompt in self.shots:
+            made.update(repr((video.shape, prompt)).encode())
+            made.update(video.tobytes())
+        return made.hexdigest()
 
     def __getitem__(self, index):
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+        generator = step_generator(self.seed, index)
 
         def draw(high):
             return int(torch.randint(high, (), generator=generator))
@@ -62,6 +54,24 @@ class Folder:
             prompts.append(prompt)
         actions = torch.zeros(self.clips, shown - 1, dtype=torch.long)
         return Shots(torch.from_numpy(np.stack(videos)), prompts, actions)
+
+
+@lru_cache(maxsize=1)
+def shots_of(place, size, files):
+    """[(video, caption)] of a directory, each brought to a size; read once as long as its files, with the
+    time of their last change, are the same."""
+    listed, shots, wrong = captions_of(place), [], []
+    for path in sorted(path for path in place.iterdir() if path.suffix.lower() in (*PICTURES, *MOVIES)):
+        try:
+            require(listed.get(path.name, "").strip(), f"{path} has no caption")
+            shots.append((read_video(path, size=size), " ".join(listed[path.name].lower().split())))
+        except UserError as error:
+            wrong.append(str(error))
+    present = {name for name, _ in files}
+    wrong += [f"there is no {name} in {place}" for name in listed if name not in present]
+    require(not wrong, "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else ""))
+    require(shots, f"{place} has no videos; put {', '.join((*PICTURES, *MOVIES))} files there")
+    return shots
 
 
 def captions_of(place):

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .compare import largest_step, paths
 from .data import to_pixels
-from .evaluate import judge, verdict
-from .measures import LASTING, MOVING, judgement, largest_step, paths, recolored, scenes_of
+from .evaluate import judge, judgement, verdict
+from .measures import LASTING, MOVING, recolored, scenes_of
 from .rows import Row, film
 from .tasks import resized
 from .video import FPS
@@ -251,6 +252,9 @@ def gallery(sora, name, report=None, progress=None):
         shares = f"{right:.1%}", f"{low:.1%} to {high:.1%}", f"{ceiling:.1%}"
         rows.append([row, str(figures["clips"]), *shares])
     told = [figure for figures in report.get("tasks", {}).values() for figure in figures]
-    tasks = [[name, f"{value:.2f}", asked, f"{aim:g}"] for name, value, asked, aim in told]
+    tasks = [
+        [name, f"{value:.2f}", "" if ceiling is None else f"{ceiling:.2f}", asked, f"{aim:g}"]
+        for name, value, asked, aim, ceiling in told
+    ]
     page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

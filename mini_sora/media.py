@@ -17,6 +17,7 @@ from .video import FPS, MAX_FRAMES
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
 MOVIES = {".mp4": "mp4", ".mov": "mp4", ".mkv": "matroska", ".webm": "matroska"}
 MAX_PIXELS, MAX_ALL = 2**25, 2**32  # of one frame, and of all so far, before it is decoded
+MAX_MADE = 2**27  # of all frames that are kept
 FITS = ("crop", "pad")
 
 
@@ -41,6 +42,8 @@ def read_video(path, side=32, size=None, fit="crop", frames=None):
         made = []
         for image in _resample(shown, most):
             size = size or _near_size(image.size, side)
+            fine = (len(made) + 1) * size[0] * size[1] <= MAX_MADE
+            require(fine, f"{path} is too long at {size[0]}x{size[1]}; make it shorter, or ask for less")
             made.append(_fitted(image, size, fit))
     except (UserError, PermissionError):
         raise

@@ -1,9 +1,9 @@
 """The settings of a whole model, and its network: the text encoder and the DiT as one."""
 
 import math
-import re
 from dataclasses import dataclass
 
+import numpy as np
 from torch import nn
 
 from .config import check_numbers, require
@@ -76,21 +76,15 @@ class ModelConfig:
         return self.vae.channels, *grid
 
 
-def words_of(text):
-    """The words of a text, in lower case."""
-    return re.findall(r"\w+", text.lower())
-
-
 def check_size(size, frames):
-    """Raise UserError unless the size is a multiple of 8 each way and frames is 1 + 4n."""
+    """Raise UserError unless each side is a multiple of 8 from 8 to 512, and frames 1 + 4n, up to 4801."""
     for side in size:
-        fine = isinstance(side, int) and 8 <= side <= MAX_SIDE and side % 8 == 0
+        fine = isinstance(side, int | np.integer) and 8 <= side <= MAX_SIDE and side % 8 == 0
         require(fine, f"the side {side} does not work: sides are multiples of 8 from 8 to {MAX_SIDE} pixels")
-    fine = isinstance(frames, int) and 1 <= frames <= MAX_FRAMES and frames % 4 == 1
-    near = max(1, round((frames - 1) / 4) * 4 + 1) if abs(frames) < 1e6 else 17
-    require(
-        fine, f"{frames} frames do not work: a clip has 1 + 4n of them (1, 5, 9, 13, 17, ...); try {near}"
-    )
+    fine = isinstance(frames, int | np.integer) and 1 <= frames <= MAX_FRAMES and frames % 4 == 1
+    near = min(MAX_FRAMES, max(1, round((frames - 1) / 4) * 4 + 1)) if abs(frames) < 1e6 else 17
+    those = f"1 + 4n of them (1, 5, 9, 13, 17, ...), at most {MAX_FRAMES}"
+    require(fine, f"{frames} frames do not work: a clip has {those}; try {near}")
 
 
 class Sora(nn.Module):

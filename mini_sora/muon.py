@@ -31,7 +31,8 @@ def orthogonalize(matrix):
 
 
 class Muon(torch.optim.Optimizer):
-    """For the hidden matrices of a network; the rest goes to AdamW. lr is in spectral norms a step."""
+    """For the hidden matrices of a network; the rest goes to AdamW. A step changes a matrix by about lr in
+    spectral norm, times the root of rows / columns where it is tall, so that outputs change alike."""
 
     def __init__(self, params, lr, momentum=0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum})

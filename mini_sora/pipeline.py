@@ -12,9 +12,9 @@ from . import checkpoint
 from .config import closest, from_dict, require, to_dict
 from .data import to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide
-from .model import ModelConfig, SamplerConfig, Sora, words_of
+from .model import ModelConfig, SamplerConfig, Sora
 from .samplers import draw_noise, sample
-from .text import Tokenizer, tokenize
+from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -24,7 +24,8 @@ ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift")
 
 
 class Pipeline:
-    """A trained model, loaded.
+    """A trained model, loaded: apart from MiniSora, which is all that can be asked of it, as loading and
+    denoising are a page of their own.
 
     vae, sora: networks on one device; tokenizer: of the prompts; words: those that training knew.
     """
@@ -42,6 +43,8 @@ class Pipeline:
         check_device(device)
         places = [Path(name), Path(name) / "model", WEIGHTS / str(name)]
         found = [place for place in places if (place / "manifest.json").is_file()]
+        begun = (places[0] / "config.json").is_file() and not {*places[:2]} & {*found}
+        require(not begun, f"the run in {name} has no model yet; go on with train --resume")
         shipped = ", ".join(sorted(p.name for p in WEIGHTS.glob("*") if p.is_dir())) or "none"
         hint = f"give a directory that train made, or a shipped preset ({shipped})"
         require(found, f"there are no weights {str(name)!r}; {hint}")
@@ -129,6 +132,7 @@ class Pipeline:
                 t = torch.where(mask, 0.0, start)
                 z = add_noise(schedule, given[part], z, t)
             done = None if actions is None else actions[part].to(self.device)
+            # Both are told the actions: what guidance goes past is the prompt alone.
             conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
             denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
             z = sample(
@@ -160,8 +164,8 @@ class Pipeline:
 def check_device(device):
     """Raise UserError unless torch can compute on this device."""
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         absent = "cuda" in str(device) and not torch.cuda.is_available()
         reason = "there is no CUDA GPU here" if absent else str(error).splitlines()[0]
         require(False, f"the device {str(device)!r} cannot be used: {reason}; use --device cpu")

@@ -14,10 +14,10 @@ from .vae import VAEConfig
 
 @dataclass(frozen=True)
 class VAETraining:
-    """families: of the clips, each as often; none: the model's own; frames: of the stretches that a
-    batch is made of; stored: batches kept and shown again, 0 for clips that never repeat; shown: about
-    how often each, while new ones are made as training goes, or 0, where all are made before it begins;
-    weights: of the loss, see vae_loss."""
+    """families: what is shown, each as often, the model's own where empty; frames: length of the stretches
+    that a batch is made of; stored: batches that are kept and shown again, 0: every batch is new; shown:
+    about how often each is shown while new ones are made, 0: all are made before training begins;
+    kl_weight, body_weight: see vae_loss."""
 
     families: tuple[str, ...] = ()
     frames: int = 9
@@ -38,11 +38,11 @@ class DiTTraining:
     which then have to be guessed; time: how t is drawn;
     own_times: the share of clips in which each latent frame has a noise time of its own (Chen et
     al. 2024, Diffusion Forcing): the clear frames teach what the noisy ones have to agree with;
-    known: the share of clips with known frames; history: the highest noise time of those, which
-    half of these clips get, so that a rollout can go on from frames that are not perfect;
-    course: what is easy comes first: for so many steps single bodies alone with short prompts, then for
-    so many all families, both as squares of the model's own length and short side, and then everything;
-    stored: batches of each of these, kept encoded; shown: how often each (see VAETraining)."""
+    known: the share of clips with known frames; history: in half of those they have a little noise, at a
+    time drawn from 0 to this, so that a rollout can go on from frames that are not perfect;
+    course: a curriculum (Bengio et al. 2009): for so many steps single bodies alone with short prompts,
+    then for so many all families, both as squares of the model's own length and short side, and then
+    everything; stored: batches of each of these, kept encoded; shown: how often each (see VAETraining)."""
 
     drop_prompt: float = 0.1
     own_times: float = 0.5
@@ -62,7 +62,7 @@ class DiTTraining:
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run: the grids, the model, and its two trainings. A batch is so many
-    clips of the model's own size and length, or as many pixels of another. start: a shipped preset, or the
+    clips of the model's own size and length, or as many tokens of another. start: a shipped preset, or the
     directory of a run, whose VAE is kept and whose text encoder and DiT learn on; none: from scratch."""
 
     start: str = ""
@@ -74,16 +74,24 @@ class TrainConfig:
     dit: DiTTraining = DiTTraining()
 
     def __post_init__(self):
-        check_numbers(self, low=1, high=1e7, seed=(0, 2**20))
+        check_numbers(self, judged=(1, 10_000), seed=(0, 2**20))
         self.model.latent_shape(self.model.size, self.vae.frames)
         for frames in self.data.frames:
             for side in self.data.sides:
-                self.model.latent_shape((side, side), frames)
+                for other in range(side, self.data.other_side(side) + 1, 8):
+                    self.model.latent_shape((side, other), frames)
         unknown = set(self.vae.families) - set(self.model.families)
         require(not unknown, f"vae.families has {', '.join(unknown)}, which model.families lacks")
         largest = max(self.vae.fit.batch, self.dit.fit.batch)
         fine = self.data.folder or self.data.most >= largest
         require(fine, f"data.most is {self.data.most}, less than a batch of {largest}; set it, too")
+        alone, plain = self.dit.course
+        left = self.dit.fit.steps - alone - plain
+        advice = "shorten it, too, as in --dit.course 0x0"
+        fine = self.data.folder or alone + plain == 0 or left > 0
+        require(fine, f"dit.course leaves none of {self.dit.fit.steps} steps for all grids; {advice}")
+        fine = self.data.folder or not alone or "shapes-simple" in self.model.families
+        require(fine, f"dit.course begins with shapes-simple, which model.families lacks; {advice}")
         fine = min(self.model.size) >= 24
         require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
 

@@ -6,11 +6,14 @@ Every step goes from noise time t to s < t, given the guesses of z_0 and eps at 
 
 import torch
 
-from .diffusion import guesses, per_frame
+from .diffusion import add_noise, guesses, per_frame, target_of
 
 
 def ddpm_step(schedule, z_t, z_0, eps, t, s, noise):
-    """Ancestral sampling: draw from q(z_s | z_t, z_0) (Ho et al. 2020, eq. 6 and 7)."""
+    """Ancestral sampling: draw from q(z_s | z_t, z_0) (Ho et al. 2020, eq. 6 and 7).
+
+    In their letters alpha_ts^2 is alpha_t, and sigma2_ts is beta_t.
+    """
     alpha_s, sigma_s = schedule.alpha(s), schedule.sigma(s)
     sigma2_t = schedule.sigma(t).pow(2).clamp(min=1e-12)
     alpha_ts = schedule.alpha(t) / alpha_s  # z_t = alpha_ts z_s + sqrt(sigma2_ts) noise
@@ -23,14 +26,13 @@ def ddpm_step(schedule, z_t, z_0, eps, t, s, noise):
 
 
 def ddim_step(schedule, z_t, z_0, eps, t, s, noise=None):
-    """Deterministic: the same guesses, less noise (Song et al. 2020, eq. 12 with sigma = 0)."""
-    return per_frame(schedule.alpha(s), z_0) * z_0 + per_frame(schedule.sigma(s), z_0) * eps
+    """Noise the guess of z_0 again by the guess of eps, up to s only (Song et al. 2020, eq. 12, sigma 0)."""
+    return add_noise(schedule, z_0, eps, s)
 
 
 def euler_step(schedule, z_t, z_0, eps, t, s, noise=None):
     """One Euler step along the velocity; on the linear schedule it is the DDIM step."""
-    v = per_frame(schedule.alpha_dot(t), z_0) * z_0 + per_frame(schedule.sigma_dot(t), z_0) * eps
-    return z_t + per_frame(s - t, z_t) * v
+    return z_t + per_frame(s - t, z_t) * target_of(schedule, "v", z_0, eps, t)
 
 
 STEPS = {"ddpm": ddpm_step, "ddim": ddim_step, "euler": euler_step}
@@ -38,7 +40,8 @@ STEPS = {"ddpm": ddpm_step, "ddim": ddim_step, "euler": euler_step}
 
 def sampling_times(steps, start=1.0, shift=1.0):
     """steps + 1 noise times from start down to 0: (steps + 1,). A shift above 1 stays longer where
-    the noise is high, where the plan of the clip is made (Esser et al. 2024, eq. 23)."""
+    the noise is high, where the plan of the clip is made (Esser et al. 2024, eq. 23): four steps are
+    1, 0.75, 0.5, 0.25, 0, and with a shift of 3 they are 1, 0.9, 0.75, 0.5, 0."""
     start = start / (shift - (shift - 1) * start)  # what the shift takes to start
     t = torch.linspace(start, 0, steps + 1, dtype=torch.float64)
     return (shift * t / (1 + (shift - 1) * t)).float()
@@ -62,7 +65,7 @@ def sample(
 
     denoiser: (z_t, t) -> prediction of this kind; z: (B, C, K, h, w), noise where unknown and
     data where known; known: (B, K) bool, frames that stay as they are, at t = 0; generators: one
-    for each of the B clips, for the noise of ancestral sampling; watch: called after each step with how
+    for each of the B clips, for the noise that ddpm alone needs; watch: called after each step with how
     many are done and the guess of z_0 that it was made from. Returns (B, C, K, h, w).
 
     Where t = 1 is noise alone, eps tells nothing of z_0, so what predicts eps starts a little later.

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from .checkpoint import write_file
-from .config import require, with_flags
+from .config import UserError, require, with_flags
 from .data import share_out
 from .evaluate import judge, scores
 from .presets import PRESETS
@@ -57,6 +57,9 @@ SAMPLINGS |= {
 }
 
 
+encoded = {}  # what the variants of a seed that share a VAE are all shown, made once in each process
+
+
 def settings(flags, seed):
     """The settings of a variant."""
     return with_flags(PRESETS["quick"], {**BASE, **flags, "seed": str(seed)})
@@ -71,7 +74,12 @@ def trained(flags, seed, out, shared=None):
         shutil.copytree(shared / "vae", out / "copy", dirs_exist_ok=True)
         (out / "copy").rename(out / "vae")
     stages = Stages(config, out, resume=True, device="cpu", inexact=False, quiet=True)
-    return stages.train_dit(stages.train_vae()[0])[0]
+    of = shared, config.dit.fit.steps
+    stages.shown = encoded.get(of) if shared else None
+    sora = stages.train_dit(stages.train_vae()[0])[0]
+    encoded.clear()  # of one seed at a time
+    encoded[of] = stages.shown
+    return sora
 
 
 def variant(name, seed, folder, count):
@@ -104,8 +112,11 @@ def sweep(folder, seeds=3, count=256, progress=print):
     """
     folder = Path(folder)
     kept = folder / "sweep.json"
-    saved = json.loads(kept.read_text()) if kept.exists() else {"clips": count, "results": {}}
-    judged, results = saved["clips"], saved["results"]
+    try:
+        saved = json.loads(kept.read_text()) if kept.exists() else {"clips": count, "results": {}}
+        judged, results = saved["clips"], saved["results"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{kept} is damaged; delete it to judge again what is trained there") from None
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
     first, *others = TRAININGS
     for names in ([first], [*others, *SAMPLINGS]):  # which take the VAE of the first, or all of it
@@ -119,17 +130,23 @@ def sweep(folder, seeds=3, count=256, progress=print):
 
 
 def table(results):
-    """The sweep as text for a terminal: medians of the seeds, and their spread."""
+    """The sweep as text for a terminal: of each variant the medians of its seeds, and each of them; of
+    trainings also how much is right for each minute of them."""
     lines = []
     for title, names, unit, digits in (
         (f"trained for half of quick, {BASE['dit.fit.steps']} steps", TRAININGS, "training", 0),
         ("the first model, sampled", SAMPLINGS, "a clip", 3),
     ):
-        lines.append(f"{title:40}{'right':>8}{'by seed':>24}{'seconds ' + unit:>20}")
-        for name in names:
-            shares, seconds = zip(*results[name].values(), strict=True)
+        trained = names is TRAININGS
+        a_minute = f"{'right a minute':>16}" if trained else ""
+        lines.append(f"{title:40}{'right':>8}{'by seed':>24}{'seconds ' + unit:>18}{a_minute}")
+        for name in filter(results.get, names):
+            shares, seconds = zip(
+                *(results[name][seed] for seed in sorted(results[name], key=int)), strict=True
+            )
             each = " ".join(f"{share:.1%}" for share in shares)
-            middle = statistics.median(shares), statistics.median(seconds)
-            lines.append(f"{name:40}{middle[0]:8.1%}{each:>24}{middle[1]:20.{digits}f}")
+            right, took = statistics.median(shares), statistics.median(seconds)
+            a_minute = f"{60 * right / took:16.1%}" if trained else ""
+            lines.append(f"{name:40}{right:8.1%}{each:>24}{took:18.{digits}f}{a_minute}")
         lines.append("")
     return "\n".join(lines[:-1])

@@ -117,8 +117,9 @@ class MiniSora(Pipeline):
     def edit(self, video, prompt, strength=0.8, seed=0, actions=None, **options):
         """A video made again to fit another prompt (Meng et al. 2021, SDEdit).
 
-        video: uint8 (T, H, W, 3) or a list of B; strength: the noise time that it is taken back to, above
-        0, where it would stay as it is, to 1, where nothing of it is left. The rest as in generate.
+        video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; strength: the noise time that it is taken
+        back to, above 0, where it would stay as it is, to 1, where nothing of it is left. The rest as in
+        generate.
         """
         require(0 < strength <= 1, f"strength is {strength}; it must be above 0, and at most 1")
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
@@ -131,15 +132,18 @@ class MiniSora(Pipeline):
     def upscale(self, video, factor=2, prompt=None, strength=0.5, seed=0, **options):
         """A draft at full size: enlarged by bicubic interpolation, then made sharp by the model.
 
-        video: uint8 (T, H, W, 3) or a list of B; factor: of both sides; prompt: the video's own where
-        none is given; strength: as in edit. The rest as in generate.
+        video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; factor: of both sides; prompt: the video's
+        own where none is given; strength: as in edit. The rest as in generate.
         """
         if prompt is None:
             videos = [video] if isinstance(video, Video) else video
             named = all(isinstance(v, Video) and v.prompt for v in videos)
             require(named, "say with prompt what the video shows")
             prompt = video.prompt if isinstance(video, Video) else [v.prompt for v in videos]
-        large = resized(to_pixels(clips_of(video, prompt)), factor)
+        clips = clips_of(video, prompt)
+        require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
+        self.config.latent_shape([round(side * factor) for side in clips.shape[2:4]], clips.shape[1])
+        large = resized(to_pixels(clips), factor)
         large = large[0] if isinstance(prompt, str) else list(large)
         return self.edit(large, prompt, strength, seed, **options)
 
@@ -277,16 +281,14 @@ def clips_of(video, prompt):
 
 def resized(x, factor):
     """Videos (B, 3, T, H, W) in [-1, 1], larger by bicubic interpolation: uint8 (B, T, H', W', 3)."""
-    require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
     size = tuple(round(side * factor) for side in x.shape[3:])
-    check_size(size, x.shape[2])
     large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
     return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
 
 
 def check_added(frames, there):
     """Raise UserError unless so many frames can be added to those that are there: they come in fours."""
-    fine = isinstance(frames, int) and frames >= 4 and frames % 4 == 0
+    fine = isinstance(frames, int | np.integer) and frames >= 4 and frames % 4 == 0
     require(fine, f"{frames} frames cannot be added: they come in fours (4, 8, 12, 16, ...)")
     fine = there + frames <= MAX_FRAMES
     require(fine, f"{there} frames and {frames} more are too many: at most {MAX_FRAMES}")
@@ -306,5 +308,6 @@ def answer(prompt, frames):
 
 def sources_of(seed, count):
     """A source of randomness for each video: the first has this seed, the next the next."""
-    require(isinstance(seed, int) and 0 <= seed < 2**62, f"the seed {seed} must be a whole number from 0")
-    return [torch.Generator().manual_seed(seed + i) for i in range(count)]
+    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
+    require(fine, f"the seed {seed} must be a whole number from 0")
+    return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .config import UserError, check_numbers, require
+from .config import UserError, check_heads, check_numbers
 from .layers import Attention, FeedForward, rotary_angles
 
 END = 256  # closes every prompt, so that the empty one has a token too; also fills up a batch
@@ -92,6 +92,11 @@ def _merge(word, pair, token):
     return tuple(merged)
 
 
+def words_of(text):
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
 @dataclass(frozen=True)
 class TextConfig:
     """merges: of the tokenizer; width, layers, heads: of the encoder; max_tokens: the longest prompt."""
@@ -103,9 +108,8 @@ class TextConfig:
     max_tokens: int = 256
 
     def __post_init__(self):
-        check_numbers(self, low=1, high=65536, merges=(0, 65536))
-        fine = self.width % self.heads == 0 and self.width // self.heads % 2 == 0
-        require(fine, f"heads is {self.heads}; width ({self.width}) must be an even multiple of it")
+        check_numbers(self, low=1, high=4096, merges=(0, 65536), max_tokens=(1, 65536))
+        check_heads(self.width, self.heads)
 
 
 class TextEncoder(nn.Module):
@@ -121,6 +125,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens, mask):  # (B, L) whole numbers, (B, L) bool, True where there is text
         x = self.norm0(self.embedding(tokens))  # (B, L, D)
+        # A text has one axis: a token's place stands for all three.
         place = torch.arange(tokens.shape[1], device=tokens.device)[:, None].expand(-1, 3)  # (L, 3)
         angles = rotary_angles(place, x.shape[-1] // self.config.heads)  # (L, d / 2)
         for block in self.blocks:
@@ -154,7 +159,8 @@ def tokenize(tokenizer, prompts, max_tokens, multiple=1):
         row = tokenizer.encode(prompt) if len(prompt) <= 64 * max_tokens else None
         if row is None or len(row) > max_tokens:
             count = f"{len(row)} tokens" if row else f"{len(prompt)} characters"
-            raise UserError(f"the prompt is too long: {count}, at most {max_tokens} tokens; shorten it")
+            begin = f"the prompt {prompt[:40]!r}..."
+            raise UserError(f"{begin} is too long: {count}, at most {max_tokens} tokens; shorten it")
         rows.append(row)
     lengths = torch.tensor([len(row) for row in rows])
     longest = math.ceil(int(lengths.max()) / multiple) * multiple

@@ -1,12 +1,10 @@
 """The stages that turn settings into a model: VAE, latents, text encoder and DiT, verdict."""
 
-import copy
 import json
-import os
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,18 +13,17 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import Course, Replayed, Stored, Stream, area, to_pixels
-from .diffusion import SCHEDULES, diffusion_loss, draw_known
+from .data import cores, to_pixels
 from .evaluate import judge, scores, sheet, through_vae
-from .fit import compute_dtype, fit, unit_noise
-from .folder import Folder
-from .model import Sora, words_of
+from .fit import fit, read_metrics
+from .model import Sora
+from .objectives import course, dit_objective, reused, stream, to_latents, vae_objective
 from .pipeline import check_device
 from .report import digest, evaluate, keep, show, table
 from .rows import Row, film
 from .tasks import MiniSora
-from .text import Tokenizer, tokenize
-from .vae import VAE, vae_loss
+from .text import Tokenizer, tokenize, words_of
+from .vae import VAE
 
 LEAVES = ("vae", "dit", "model", "report", "training.txt", "config.json")  # what a run leaves in --out
 
@@ -34,9 +31,9 @@ LEAVES = ("vae", "dit", "model", "report", "training.txt", "config.json")  # wha
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
     """Run every stage into a directory and leave a model there that from_pretrained loads.
 
-    resume: go on with the run that is there; force: delete it and start afresh; inexact: resume on
-    another machine too. Prints a table at the end. Returns (model, report); of several
-    processes (torchrun) the first alone has a report. Raises UserError.
+    resume: go on with the run that is there; force: delete it and start afresh; device: cpu, cuda or
+    cuda:N; inexact: resume on another machine too; quiet: no bars. Prints a table at the end. Returns
+    (model, report); of several processes (torchrun) the first alone has a report. Raises UserError.
     """
     device = parallel.begin(device)
     check_device(device)
@@ -47,6 +44,8 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
         require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
         advice = "go on with --resume, replace it with --force, or choose another --out"
         require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
+        lost = resume and (out / "model").is_dir() and not checkpoint.steps_of(out / "dit" / "checkpoints")
+        require(not lost, f"{out} has a model, but not the checkpoints to go on from; start with --force")
     with checkpoint.locked(out) if leads else nullcontext():
         if leads:
             prepare(config, out, force)
@@ -81,103 +80,13 @@ def read_settings(path):
     return settings
 
 
-def stream(config, clips, longest=None, families=()):
-    """Batches of about so many clips of the model's own size and length, or of stretches of them."""
-    model = config.model
-    if config.data.folder:
-        return Folder(config.data, model.size, clips, config.seed, longest)
-    whole = clips * area(min(model.frames, longest or model.frames), model.size)
-    return Stream(config.data, families or model.families, whole, config.seed, longest)
-
-
-def course(config, clips, store=lambda data, count: data):
-    """What the DiT is shown, easy things first (see DiTTraining): the batches of a run, a Course.
-    store: (batches, how many are asked for) -> what they are kept in."""
-    model, (alone, plain) = config.model, config.dit.course
-    square = replace(config.data, sides=(min(model.size),), frames=(model.frames,), wide=False)
-    short = replace(square, long_prompts=0.0)
-    whole, parts = clips * area(model.frames, model.size), [(config.dit.fit.steps, stream(config, clips))]
-    if not config.data.folder:  # whose seeds keep the parts apart: no scene comes in two of them
-        parts.insert(0, (plain, Stream(square, model.families, whole, config.seed + (1 << 20))))
-        parts.insert(0, (alone, Stream(short, ("shapes-simple",), whole, config.seed + (2 << 20))))
-    ranks = parallel.place()[1]
-    return Course([(steps * ranks, store(data, steps * ranks)) for steps, data in parts if steps])
-
-
-def vae_objective(config, device):
-    """What the VAE is trained on: the loss that fit takes, of a batch of clips."""
-
-    def loss(forward, shots, generator):
-        x = to_pixels(shots.clips.to(device))
-        shape = (len(x), *config.model.latent_shape(x.shape[3:], x.shape[2]))
-        noise = unit_noise(shape, generator, device)
-        return vae_loss(forward, x, noise, config.vae.kl_weight, config.vae.body_weight)
-
-    return loss
-
-
-def dit_objective(config, tokenizer, device, encode=None):
-    """What the text encoder and the DiT are trained on: the loss that fit takes. encode: from a batch
-    of clips to one of latents, where the batches are not latents already."""
-    how, model = config.dit, config.model
-    schedule, kind = SCHEDULES[model.sampling.schedule](), model.sampling.target
-
-    def loss(forward, shots, generator):
-        z_0, prompts, actions = encode(shots) if encode else shots
-        batch, frames = len(z_0), z_0.shape[2]
-        dropped = torch.rand(batch, generator=generator) < how.drop_prompt
-        prompts = ["" if drop else prompt for prompt, drop in zip(prompts, dropped.tolist(), strict=True)]
-        multiple = 64 if how.fit.graphs else 1  # so that few lengths have to be recorded
-        tokens, mask = tokenize(tokenizer, prompts, model.text.max_tokens, multiple)
-        unsaid = torch.rand(batch, 1, generator=generator) < how.drop_prompt
-        actions = actions.masked_fill(unsaid, 0)
-        t = how.time((batch, frames), generator)
-        shared = torch.rand(batch, 1, generator=generator) >= how.own_times
-        t = torch.where(shared, t[:, :1], t)  # (B, K)
-        known = draw_known(batch, frames, how.known, generator)
-        history = how.history * (2 * torch.rand(batch, 1, generator=generator) - 1).clamp(min=0)
-        eps = unit_noise(z_0.shape, generator, device)
-        z_0, t, known, history, tokens, mask, actions = (
-            x.to(device) for x in (z_0, t, known, history, tokens, mask, actions)
-        )
-        asked = (tokens, mask, actions) if model.dit.actions else (tokens, mask)
-        return diffusion_loss(
-            lambda z_t, t: forward(z_t, t, *asked), schedule, kind, z_0, t, eps, known, history
-        )
-
-    return loss
-
-
-def to_latents(vae, precision):
-    """What makes a batch of clips one of latents, encoded in a training's precision."""
-    vae, device = copy.deepcopy(vae), vae.latent_mean.device
-    vae.encoder.to(compute_dtype(precision, device))
-
-    @torch.no_grad()
-    def encode(shots):
-        return shots._replace(clips=vae.encode(to_pixels(shots.clips.to(device))))
-
-    return encode
-
-
-def kept(how, data, steps, change=lambda shots: shots):
-    """Batches for so many steps as a training keeps them: not at all, made as it goes on, or all before."""
-    if not how.stored:
-        return data
-    return (
-        Replayed(data, how.stored, how.shown, change)
-        if how.shown
-        else Stored(data, min(how.stored, steps), change)
-    )
-
-
 class Stages:
     """One run: each stage is a method, and leaves its line in the table."""
 
     def __init__(self, config, out, resume, device, inexact, quiet):
         self.config, self.out, self.device, self.quiet = config, out, device, quiet
         self.options = {"resume": resume, "inexact": inexact, "quiet": quiet, "seed": config.seed}
-        self.rows, self.start = [], None
+        self.rows, self.start, self.shown = [], None, None
         if config.start:
             self.start = MiniSora.from_pretrained(config.start, device)
             models = (to_dict(sora) for sora in (self.start.config, config.model))
@@ -200,16 +109,11 @@ class Stages:
     def timed(self, name, stage, *inputs):
         """Run a stage and note its seconds, loss and figure. Of what was done before a resume, the steps
         alone count: what was made ready for them is made again."""
-        steps = self.metrics(name) if self.options["resume"] else []
+        steps = read_metrics(self.out / name) if self.options["resume"] else []
         earlier, began = sum(row.get("seconds", 0) for row in steps), time.perf_counter()
         result, loss, figure = stage(*inputs)
         self.rows.append((name, earlier + time.perf_counter() - began, loss, figure))
         return result
-
-    def metrics(self, name):
-        """What a training has written of its steps so far: a list of tables."""
-        path = self.out / name / "metrics.jsonl"
-        return [json.loads(line) for line in path.open()] if path.exists() else []
 
     def table(self):
         lines = [f"{'stage':10}{'seconds':>8}{'loss':>9}  figure"]
@@ -220,14 +124,14 @@ class Stages:
 
     def log(self, lines=60):
         """How the run went, as text: on what, its stages, and the course of each training."""
-        cores = f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
+        on = f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}"
         found = [
-            f"torch {torch.__version__}, {self.device}, {cores}, seed {self.config.seed}",
+            f"torch {torch.__version__}, {self.device}, {on}, seed {self.config.seed}",
             "",
             self.table(),
         ]
         for name in ("dit",) if self.start else ("vae", "dit"):
-            rows = self.metrics(name)
+            rows = read_metrics(self.out / name)
             steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
             found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
             span = max(1, len(steps) // lines)
@@ -268,7 +172,7 @@ class Stages:
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
         fresh = stream(c, how.fit.batch, how.frames, how.families)
-        data = kept(
+        data = reused(
             how, fresh, how.fit.steps, lambda shots: shots._replace(clips=shots.clips.to(self.device))
         )
         few = stream(c, 8, how.frames, how.families)  # enough to measure the latents, whatever the batch
@@ -282,8 +186,8 @@ class Stages:
             model.measure_latents(sample)
             rebuilt, psnr = through_vae(model, truth)
             reports = judge(rebuilt, prompts, actions)
-            figures = {"psnr": psnr.mean().item(), "right": scores(reports).get("all", 0.0)}
-            return figures, sheet(rebuilt[::8], prompts[::8], reports[::8])
+            right = {"right": scores(reports)["all"]} if any(reports) else {}
+            return {"psnr": psnr.mean().item(), **right}, sheet(rebuilt[::8], prompts[::8], reports[::8])
 
         setup = {"model": to_dict(c.model.vae), "vae": to_dict(how), "given": self.given()}
         out = self.out / "vae"
@@ -297,16 +201,19 @@ class Stages:
         c, how = self.config, self.config.dit
         torch.manual_seed(c.seed + 1)
         shown = stream(c, 32)
-        words = [prompt for i in range(64) for prompt in shown[i].prompts]
+        own = [prompt for _, prompt in shown.shots] if c.data.folder else []
+        words = own or [prompt for i in range(64) for prompt in shown[i].prompts]
         if self.start:
             network, tokenizer, known = self.start.sora, self.start.tokenizer, self.start.words
         else:
             network, known = Sora(c.model).to(self.device), frozenset()
             tokenizer = Tokenizer.train(words, c.model.text.merges)
+        tokenize(tokenizer, words, c.model.text.max_tokens)  # to refuse what is too long before training
         sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
 
         encode = to_latents(vae, how.fit.precision)
-        data = course(c, how.fit.batch, lambda data, steps: kept(how, data, steps, encode))
+        store = partial(reused, how, change=encode)
+        data = self.shown = self.shown or course(c, how.fit.batch, store)
         loss = dit_objective(c, tokenizer, self.device, None if how.stored else encode)
         clips = self.samples(16)
         prompts = [clip.caption for _, some in clips for clip in some]
@@ -316,7 +223,8 @@ class Stages:
             videos = [video for row, some in clips for video in film(sora, row, some)]
             reports = judge(videos, prompts, actions)
             few = slice(0, None, len(clips))
-            return {"right": scores(reports).get("all", 0.0)}, sheet(videos[few], prompts[few], reports[few])
+            right = {"right": scores(reports)["all"]} if any(reports) else {}
+            return right, sheet(videos[few], prompts[few], reports[few])
 
         setup = {"model": to_dict(c.model), "dit": to_dict(how), "given": self.given()}
         out = self.out / "dit"
@@ -338,8 +246,8 @@ class Stages:
         prompts = [clip.caption for clip in clips]
         _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
         examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
-        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38]]
-        report = {"weights": to_dict(sora.config), "rows": {}, "tasks": {}, "figures": figures}
+        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38, None]]
+        report = {"config": to_dict(sora.config), "rows": {}, "tasks": {}, "figures": figures}
         folder = self.out / "report"
         show(folder, "own clips", examples)
         keep(folder, report)

@@ -1,4 +1,4 @@
-"""The video VAE: pixels to latents and back, 4 x 4 x 4 pixels to one cell.
+"""The video VAE: pixels to latents and back, with the usual strides 4 x 4 x 4 pixels to one cell.
 
 The encoder sees one chunk at a time, frame 0 alone and then each four frames, so any latent frame
 can be made without the others. An image is a video of one frame. First every frame goes through the
@@ -59,7 +59,7 @@ class ResBlock(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.weight)  # so that it starts as the identity, but for a constant
 
     def forward(self, x):  # (n, D, h, w)
         y = self.conv1(F.silu(self.norm1(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)))
@@ -113,8 +113,8 @@ class Decoder(nn.Module):
 class VAE(nn.Module):
     """A variational autoencoder (Kingma & Welling 2013) from videos to a grid of latents.
 
-    `encode` and `decode` speak latents z of unit variance over all channels; the mean and scale that
-    make them so are measured by `measure_latents` and stored with the weights.
+    `encode` and `decode` speak latents z whose variance is 1 in the mean over the channels; the mean and
+    scale that make them so are measured by `measure_latents` and stored with the weights.
     """
 
     def __init__(self, config):
@@ -146,11 +146,11 @@ class VAE(nn.Module):
         return raw * std + mean if inverse else (raw - mean) / std
 
     def encode(self, x):
-        """Pixels (B, 3, T, H, W) in [-1, 1] -> latents (B, C, K, h, w) of unit variance."""
+        """Pixels (B, 3, T, H, W) in [-1, 1] -> latents (B, C, K, h, w), see measure_latents."""
         return self._norm(self.posterior(x)[0])
 
     def decode(self, z):
-        """Latents (B, C, K, h, w) of unit variance -> pixels (B, 3, T, H, W) in [-1, 1]."""
+        """Latents (B, C, K, h, w), as of encode -> pixels (B, 3, T, H, W) in [-1, 1]."""
         return self.decode_raw(self._norm(z, inverse=True)).clamp(-1, 1)
 
     @torch.no_grad()
@@ -174,7 +174,8 @@ class VAE(nn.Module):
                 nudged = mean.clone()
                 nudged[:, channel] += deviation[channel] * noise
                 cost[channel] += (self.decode_raw(nudged) - video).square().mean()
-        self.latent_std.copy_(deviation * (cost.mean() / cost).sqrt())
+        cost = cost.clamp(min=1e-12)  # of a channel that does nothing
+        self.latent_std.copy_(deviation.clamp(min=1e-6) * (cost.mean() / cost).sqrt())
 
 
 def vae_loss(forward, x, noise, kl_weight, body_weight):

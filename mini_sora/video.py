@@ -2,6 +2,7 @@
 
 import base64
 import html
+import importlib.util
 import io
 import itertools
 from pathlib import Path
@@ -17,6 +18,7 @@ MAX_FRAMES = 4801  # ten minutes
 SHOWN = 192  # small videos are enlarged by a whole number to about this short side, pixels
 WIDEST = 8192  # unless a filmstrip would be wider than this
 FORMATS = (".gif", ".webp", ".png", ".mp4")
+NO_MP4 = '.mp4 needs the extra [video]: pip install "mini-sora[video]"'
 
 
 def check_output(path, force=False):
@@ -25,6 +27,7 @@ def check_output(path, force=False):
     good = path.suffix.lower() in FORMATS
     require(good, f"{path} ends in {path.suffix!r}; a video is saved as {', '.join(FORMATS)}")
     check_writable(path, force)
+    require(path.suffix.lower() != ".mp4" or importlib.util.find_spec("av"), NO_MP4)
     return path
 
 
@@ -34,13 +37,13 @@ def check_writable(path, force=False):
     require(not path.is_dir(), f"{path} is a directory; name a file in it")
     require(force or not path.exists(), f"{path} exists; choose another name, or --force to replace it")
     require(path.parent.is_dir(), f"there is no directory {path.parent}; make it first")
-    probe = path.parent / f"{checkpoint.ASIDE}probe"
+    probe = checkpoint.aside(path)  # a name that is longer than the file's own
     try:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"{path.parent} cannot be written ({error.strerror}); choose another place"
+            f"{path} cannot be written ({error.strerror}); choose another name or place"
         ) from error
 
 
@@ -122,7 +125,7 @@ def _write_mp4(frames, buffer):
     try:
         import av
     except ImportError:
-        raise UserError('.mp4 needs the extra [video]: pip install "mini-sora[video]"') from None
+        raise UserError(NO_MP4) from None
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "12"})
         stream.pix_fmt = "yuv420p"

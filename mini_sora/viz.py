@@ -33,7 +33,7 @@ def contact_sheet(videos, titles, columns=2, count=9):
         axis.imshow(strip, interpolation="nearest")
         color = {True: "#0a6b2d", False: "#b00020", None: "black"}[good]
         axis.set_title(
-            textwrap.fill(title, 66),
+            textwrap.fill(title.encode("utf-8", "replace").decode(), 66),  # a name may be no text
             fontsize=9,
             color=color,
             loc="left",
@@ -43,7 +43,7 @@ def contact_sheet(videos, titles, columns=2, count=9):
 
 
 def loss_curve(metrics, title):
-    """The loss by step on a log scale, single steps and a running mean. metrics: lines of JSON."""
+    """The loss by step on a log scale, single steps and an exponential mean. metrics: lines of JSON."""
     rows = [json.loads(line) for line in metrics]
     rows = [row for row in rows if "loss" in row]
     steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
@@ -54,7 +54,7 @@ def loss_curve(metrics, title):
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
     axis.semilogy(steps, losses, color="#9bb7d4", linewidth=0.6, label="each step")
-    axis.semilogy(steps, smooth, color="#123d6b", label="running mean of 20")
+    axis.semilogy(steps, smooth, color="#123d6b", label="mean of about 20")
     axis.set(xlabel="step", ylabel="loss", title=title)
     axis.grid(alpha=0.3, which="both")
     axis.legend()

@@ -1,5 +1,6 @@
 """Faults 1, 4, 6 to 12 and 15 to 17: whatever happens to the files, nothing is lost or half believed."""
 
+import errno
 import json
 import os
 import pickle
@@ -188,6 +189,51 @@ def test_no_space_keeps_the_old_and_leaves_nothing_behind(saved):
     assert "no space" in done.stdout, done.stderr
     assert names(saved.parent) == ["step-0000003"]
     assert checkpoint.load(saved)[1] == {"step": 3}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_fails_keeps_the_old(saved, monkeypatch, number):
+    def write(path, data):
+        path.touch()
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(checkpoint, "_write", write)
+    with pytest.raises(UserError, match="no space" if number != errno.EIO else os.strerror(number)):
+        checkpoint.save(saved, TENSORS, {"step": 4})
+    assert names(saved.parent) == ["step-0000003"] and checkpoint.load(saved)[1] == {"step": 3}
+
+
+def test_a_rename_that_fails_puts_the_old_back(saved, monkeypatch):
+    rename, asked = os.rename, []
+
+    def second_fails(a, b):
+        asked.append(b)
+        if len(asked) == 2:
+            raise OSError(errno.EIO, "it failed")
+        rename(a, b)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(UserError, match="it failed"):
+        checkpoint.save(saved, TENSORS, {"step": 4})
+    assert names(saved.parent) == ["step-0000003"] and checkpoint.load(saved)[1] == {"step": 3}
+
+
+def test_a_lock_that_cannot_be_had_is_no_other_run(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(checkpoint.fcntl, "flock", flock)
+    with pytest.raises(UserError, match="cannot be locked"), checkpoint.locked(tmp_path):
+        pass
+
+
+def test_a_manifest_names_no_file_of_another_directory(saved):
+    data = (saved / "ema.safetensors").read_bytes()
+    (saved.parent / "x.safetensors").write_bytes(data)
+    digest = checkpoint.hashlib.sha256(data).hexdigest()
+    reseal(saved, lambda manifest: manifest["files"].update({"../x.safetensors": digest}))
+    with pytest.raises(UserError, match="missing"):
+        checkpoint.load(saved)
 
 
 SAVE_FOREVER = """

@@ -1,7 +1,9 @@
 """The command line: what it makes, and one sentence with exit code 2 for every mistake."""
 
+import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -116,6 +119,8 @@ MISTAKES = [
     ((*GENERATE, "--size", "32"), "--size"),
     ((*GENERATE, "--frames", "16"), "try 17"),
     ((*GENERATE, "--frames", "0"), "0 frames"),
+    ((*GENERATE, "--frames", "4805"), "try 4801"),
+    (("generate", "a", "red", "circle", *GENERATE[2:]), "in quotes"),
     ((*GENERATE, "--frames", "many"), "whole number"),
     ((*GENERATE, "--seed", "-1"), "seed"),
     ((*GENERATE, "--steps", "0"), "steps"),
@@ -132,6 +137,13 @@ MISTAKES = [
     (("train", "--preset", "quik", "--out", "OUT"), "quick"),
     (("train", "--preset", "smoke", "--out", "/proc/run"), "cannot be written"),
     (("train", "--preset", "smoke", "--out", "OUT", "--resume"), "no run to resume"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--device", "cuda:77"), "cuda:77"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--device", "meta"), "meta"),
+    (("train", "--preset", "tiny", "--out", "OUT", "--dit.fit.steps", "3000"), "--dit.course 0x0"),
+    (("train", "--preset", "small", "--out", "OUT", "--model.dit.patch", "1x4x4"), "do not divide"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.clip", "0"), "clip"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--judged", "100000"), "judged"),
+    (("train", "--preset", "smoke", "--out", "OUT", "--model.dit.width", "65536"), "width"),
     (("train", "--preset", "smoke", "--out", "RUN"), "holds an earlier run"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "33x32"), "33"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.size", "16x32"), "24 pixels"),
@@ -154,12 +166,19 @@ MISTAKES = [
     (("edit", "PICTURE", PROMPT, *GENERATE[2:], "--size", "16384x16384"), "side 16384"),
     (("upscale", "PICTURE", PROMPT, *GENERATE[2:], "--factor", "-1"), "factor"),
     (("loop", " ", *GENERATE[2:]), "empty"),
+    (("loop", PROMPT, *GENERATE[2:], "--fit", "squeeze"), "crop, pad"),
+    (("train", "--preset", "smoke", "--out", ""), "--out is empty"),
+    (("evaluate", "--weights", "RUN", "-o", ""), "exists"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.stepz", "3"), "--dit.fit.steps"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.save_every", "0"), "save_every"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.batch", "129"), "data.most"),
     (("train", "--preset", "smoke", "--out", "OUT", "--model.vae.time_stride", "8"), "time_stride"),
     (("evaluate", "--weights", "RUN", "--count", "0"), "--count"),
+    (("evaluate", "--weights", "RUN", "--prompts", "nowhere.txt"), "nowhere.txt"),
+    (("evaluate", "--weights", "RUN", "--prompts", "PICTURE"), "no text"),
+    (("evaluate", "--weights", "RUN", "--prompts", "/dev/null"), "0 prompts"),
+    (("evaluate", "--weights", "RUN", "--prompts", "PICTURE", "--rows", "shapes"), "neither"),
     (("evaluate", "--weights", "RUN", "--rows", "dogs"), "dogs"),
     (("evaluate", "--weights", "RUN", "-o", "RUN/config.json", "--force"), "is a file"),
     (("generat", PROMPT), "generate"),
@@ -255,6 +274,95 @@ def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys):
     assert "-o" in fails(capsys, *again[:-2], "--resume")
 
 
+def test_prompts_of_a_file_are_judged(smoke_run, tmp_path, capsys):
+    listed, out = tmp_path / "prompts.txt", tmp_path / "report"
+    listed.write_text(f"{PROMPT}\n\n  the square is blue\ndogs\n")
+    argv = ["evaluate", "--weights", str(smoke_run), "--prompts", str(listed), "-o", str(out)]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split("  [")[0] for line in printed[:3]] == [PROMPT, "the square is blue", "dogs"]
+    assert printed[2].endswith("[not judged]") and " of 2 right, " in printed[3]
+    report = json.loads((out / "report.json").read_text())
+    assert [right for *_, right in report["prompts"]][2] is None and 0 <= report["right"] <= 1
+    assert [path.name for path in (out / "clips").iterdir()] == ["prompts.png"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+    ],
+)
+def test_too_little_memory_is_one_sentence(error, smoke_run, tmp_path, capsys, monkeypatch):
+    def stream(*_, **__):
+        raise error
+
+    monkeypatch.setattr(MiniSora, "stream", stream)
+    argv = ("generate", PROMPT, "-o", tmp_path / "v.gif", "--weights", smoke_run)
+    assert "out of memory" in fails(capsys, *argv) and list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_judged_is_not_wrong(smoke_run, tmp_path, capsys):
+    argv = ["generate", "a dog", "--seconds", "6", "--steps", "1", "--weights", str(smoke_run)]
+    assert main([*argv, "-o", str(tmp_path / "v.gif")]) == 0
+    assert "[not judged]" in capsys.readouterr().out
+
+
+def test_a_run_that_has_no_model_yet_is_not_mistaken_for_another(smoke_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick").mkdir()
+    shutil.copy(smoke_run / "config.json", tmp_path / "quick")
+    argv = ("generate", PROMPT, "-o", "v.gif", "--weights", "quick")
+    assert "no model yet" in fails(capsys, *argv)
+
+
+def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(smoke_run, tmp_path, capsys):
+    shutil.copytree(smoke_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "dit" / "checkpoints")
+    argv = ("train", "--preset", "smoke", "--out", tmp_path / "run", "--resume")
+    assert "not the checkpoints" in fails(capsys, *argv)
+
+
+@pytest.mark.parametrize("spoilt", ["{", "[1]", '{"loss": 1}'])
+def test_damaged_metrics_are_named(smoke_run, tmp_path, capsys, spoilt):
+    shutil.copytree(smoke_run, tmp_path / "run")
+    with (tmp_path / "run" / "dit" / "metrics.jsonl").open("a") as file:
+        file.write(spoilt + "\n")
+    argv = ("train", "--preset", "smoke", "--out", tmp_path / "run", "--resume")
+    assert "metrics.jsonl is damaged" in fails(capsys, *argv)
+
+
+def test_the_flag_for_other_machines_reaches_the_training(smoke_run, tmp_path, capsys):
+    shutil.copytree(smoke_run, tmp_path / "run")
+    argv = ["train", "--preset", "smoke", "--out", str(tmp_path / "run"), "--resume"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        assert "threads" in fails(capsys, *argv)
+        assert main([*argv, "--allow-inexact-resume"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_moving_picture_is_not_animated(smoke_run, tmp_path, capsys):
+    Video(make_clip("shapes", 0, (32, 32), 5).video).save(tmp_path / "v.gif")
+    argv = ("animate", tmp_path / "v.gif", PROMPT, "-o", tmp_path / "out.gif", "--weights", smoke_run)
+    assert "extend goes on from one" in fails(capsys, *argv)
+
+
+def test_a_prompt_that_is_no_text_is_drawn_all_the_same(smoke_run, tmp_path, capsys):
+    argv = ["generate", PROMPT, "red \udcff", "-o", str(tmp_path / "many"), "--weights", str(smoke_run)]
+    assert main([*argv, "--steps", "1"]) == 0 and (tmp_path / "many" / "sheet.png").exists()
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(smoke_run, tmp_path, capsys):
+    argv = ("generate", PROMPT, "-o", tmp_path / f"{'x' * 248}.gif", "--weights", smoke_run)
+    assert "another name" in fails(capsys, *argv)
+
+
 def test_doctor(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
@@ -298,6 +406,28 @@ def test_data_gen_writes_clips(tmp_path, capsys):
     assert len(list((tmp_path / "clips").glob("*.gif"))) == len(list((tmp_path / "clips").glob("*.txt"))) == 2
     assert "exists" in fails(capsys, *argv, command=data_gen)
     assert data_gen([*argv, "--force"]) == 0
+
+
+def test_data_gen_follows_no_link(tmp_path, capsys):
+    mine, folder = tmp_path / "mine.txt", tmp_path / "clips"
+    mine.write_bytes(b"mine")
+    folder.mkdir()
+    (folder / "shapes-train-000000.gif").symlink_to(tmp_path / "nowhere")
+    (folder / "shapes-train-000000.txt").symlink_to(mine)
+    argv = ["shapes", "-o", str(folder)]
+    assert "exists" in fails(capsys, *argv, command=data_gen)
+    assert data_gen([*argv, "--force"]) == 0
+    assert mine.read_bytes() == b"mine" and not (tmp_path / "nowhere").exists()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "shapes-train-000000.gif",
+        "shapes-train-000000.txt",
+    ]
+
+
+def test_data_gen_replaces_no_picture_unasked(tmp_path, capsys):
+    (tmp_path / "shapes.png").write_bytes(b"mine")
+    assert "exists" in fails(capsys, "--gallery", tmp_path, command=data_gen)
+    assert (tmp_path / "shapes.png").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(

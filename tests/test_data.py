@@ -1,9 +1,13 @@
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,8 @@ import torch
 
 from data_gen import WorldError, make_clip
 from data_gen.board import ACTIONS
-from mini_sora import parallel
+from mini_sora import checkpoint, parallel
+from mini_sora import data as data_module
 from mini_sora.config import UserError
 from mini_sora.data import (
     Course,
@@ -160,7 +165,7 @@ def where(place):
 
 
 def test_calls_are_shared_out_a_thread_to_each(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(data_module, "cores", lambda: 2)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -177,14 +182,14 @@ def test_calls_are_shared_out_a_thread_to_each(monkeypatch):
 
 
 def test_what_is_done_first_comes_first(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(data_module, "cores", lambda: 2)
     calls = [partial(time.sleep, seconds) for seconds in (2.0, 0.1, 0.1, 0.1)]
     assert [place for place, _ in share_out(calls)] == [1, 2, 3, 0]
 
 
 @pytest.mark.parametrize("kind", [UserError, WorldError])
 def test_a_mistake_in_a_shared_call_ends_all(monkeypatch, kind):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(data_module, "cores", lambda: 2)
 
     def mistake():
         raise kind("no such thing")
@@ -194,6 +199,38 @@ def test_a_mistake_in_a_shared_call_ends_all(monkeypatch, kind):
         list(share_out([mistake] + [partial(time.sleep, 60)] * 8))
     gc.collect()
     assert time.monotonic() - began < 30 and not multiprocessing.active_children()
+
+
+ORPHAN = """
+    import sys, time
+    from functools import partial
+    from mini_sora import checkpoint, data
+    data.cores = lambda: 2
+    with checkpoint.locked(sys.argv[1]):
+        print("begun", flush=True)
+        list(data.share_out([partial(time.sleep, 60)] * 8))
+"""
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    """And so does its lock, which they hold with it."""
+    command = [sys.executable, "-c", textwrap.dedent(ORPHAN), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until = time.monotonic() + 30
+        while len(children.read_text().split()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.5)  # until they are told to
+        process.kill()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            with checkpoint.locked(tmp_path):
+                return
+        except UserError:
+            time.sleep(0.1)
+    pytest.fail("the run is locked by workers without a parent")
 
 
 def test_a_course_shows_one_part_after_another():

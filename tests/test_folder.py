@@ -7,6 +7,7 @@ from PIL import Image
 
 from data_gen import make_clip
 from mini_sora import MiniSora, Video
+from mini_sora import folder as folder_module
 from mini_sora.__main__ import main
 from mini_sora.config import UserError
 from mini_sora.data import DataConfig
@@ -95,6 +96,20 @@ def test_what_cannot_be_used_is_named(place, spoil, words):
 def test_videos_that_are_too_short_are_named(place):
     with pytest.raises(UserError, match="has 101 frames; the longest has 33"):
         folder(place, frames=(101,))
+
+
+def test_a_caption_that_is_too_long_is_named_before_training(place, smoke_run, tmp_path):
+    (place / "c.txt").write_text("word " * 300)
+    argv = ["train", "--preset", "smoke", "--start", str(smoke_run), "--data", str(place), "--debug"]
+    with pytest.raises(UserError, match=r"'word word .* is too long"):
+        main([*argv, "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run" / "dit").exists()
+
+
+def test_a_folder_is_read_once(place, monkeypatch):
+    first = folder(place)
+    monkeypatch.setattr(folder_module, "read_video", lambda *_, **__: pytest.fail("read again"))
+    assert folder(place).shots is first.shots
 
 
 def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):

@@ -185,6 +185,18 @@ def test_too_many_frames_are_refused(tmp_path, monkeypatch, suffix):
     assert len(read_video(path, frames=9)) == 9, "what is not asked for is not decoded"
 
 
+def test_what_comes_out_is_capped_too(tmp_path, monkeypatch):
+    """Two small frames, each shown for ten minutes, are 4801 large ones."""
+    path = tmp_path / "v.gif"
+    first, second = (Image.new("RGB", (4, 4), color) for color in ("red", "blue"))
+    first.save(path, save_all=True, append_images=[second], duration=600_000)
+    assert len(read_video(path)) == 4801
+    monkeypatch.setattr(media, "MAX_MADE", 100 * 64 * 64)
+    with pytest.raises(UserError, match="too long at 64x64"):
+        read_video(path, size=(64, 64))
+    assert len(read_video(path, size=(64, 64), frames=97)) == 97
+
+
 def test_a_film_opens_no_other_file(tmp_path):
     """A list of addresses under a film's name, which a player would follow."""
     pytest.importorskip("av")

@@ -37,6 +37,7 @@ def test_mini_sora_commands_run(command, smoke_run, tmp_path, monkeypatch):
     for name in (*given, "my_clips/one.gif"):
         Image.new("RGB", (40, 32), "red").save(name, **({"duration": 2125} if "gif" in name else {}))
     (tmp_path / "my_clips" / "one.txt").write_text("red all over")
+    (tmp_path / "prompts.txt").write_text("a red circle moves left\na blue square rises\n")
     if words[0] == "gallery":
         words[words.index("simple")] = str(smoke_run)
     if "--seconds" in words:

@@ -15,18 +15,10 @@ from mini_sora.config import UserError
 from mini_sora.data import Replayed, Shots, Stored, Stream, batches, to_pixels
 from mini_sora.fit import FitConfig, fit, step_generator
 from mini_sora.model import Sora
+from mini_sora.objectives import course, dit_objective, reused, stream, to_latents, vae_objective
 from mini_sora.presets import PRESETS
 from mini_sora.text import Tokenizer
-from mini_sora.train import (
-    Stages,
-    course,
-    dit_objective,
-    kept,
-    prepare,
-    stream,
-    to_latents,
-    vae_objective,
-)
+from mini_sora.train import Stages, prepare
 from mini_sora.vae import VAE
 
 FIRST = FitConfig(steps=1, batch=1, preview_every=10, save_every=10)
@@ -158,7 +150,7 @@ def test_a_run_that_dies_while_it_is_replaced_is_still_one(tmp_path, monkeypatch
 @pytest.mark.parametrize(("stored", "shown", "wanted"), [(0, 0, Stream), (9, 0, Stored), (9, 2, Replayed)])
 def test_batches_are_kept_as_the_settings_say(stored, shown, wanted):
     how = replace(PRESETS["smoke"].dit, stored=stored, shown=shown)
-    data = kept(how, stream(PRESETS["smoke"], 2), 4, change=lambda shots: len(shots.clips))
+    data = reused(how, stream(PRESETS["smoke"], 2), 4, change=lambda shots: len(shots.clips))
     assert type(data) is wanted
     if stored:
         assert list(batches(data, range(4), workers=0)) == [2] * 4, "changed, as asked"
