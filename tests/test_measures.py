@@ -20,9 +20,9 @@ class Truth:
     """A model that answers every task with the truth, or with what spoil makes of it."""
 
     def __init__(self, monkeypatch):
-        quick = MiniSora.from_pretrained("quick")
-        self.config = dataclasses.replace(quick.config, families=("shapes", "play"))
-        self.vae, self.asked = quick.vae, []
+        tiny = MiniSora.from_pretrained("tiny")
+        self.config = dataclasses.replace(tiny.config, families=("shapes", "play"))
+        self.vae, self.asked = tiny.vae, []
         self.spoil = lambda video, scene: video
         scenes_of = measures.scenes_of
         monkeypatch.setattr(measures, "scenes_of", lambda *a, **k: self.note(scenes_of(*a, **k)))

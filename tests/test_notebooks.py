@@ -43,8 +43,8 @@ def test_the_links_of_the_guide_lead_somewhere():
         assert target.startswith("https://") or (handouts.PLACE / target).exists(), target
 
 
-def test_ten_lessons_and_five_assignments():
-    assert [source.stem[:2] for source in LESSONS] == [f"{i:02}" for i in range(10)]
+def test_eleven_lessons_and_five_assignments():
+    assert [source.stem[:2] for source in LESSONS] == [f"{i:02}" for i in range(11)]
     assert len(list(handouts.ASSIGNMENTS.glob("a*/source.py"))) == 5
 
 
@@ -117,6 +117,9 @@ def test_no_solution_is_in_what_students_get(tmp_path):
     assert not [name for name, text in texts.items() if "SOLUTION" in text]
 
 
+LESSON = r"\b(?:0\d|10)\b"
+
+
 def syllabi():
     """The tables of the guide's syllabi, the shortest course first, as lists of rows of cells."""
     text = (handouts.PLACE / "TEACHING.md").read_text().split("## Syllabi")[1].split("\n## ")[0]
@@ -133,15 +136,15 @@ def test_nothing_comes_before_what_it_needs(course):
     """Lessons say what they need, the guide after which an assignment comes; what is set is due."""
     guide = (handouts.PLACE / "TEACHING.md").read_text()
     needs = {
-        f"A{n}": set(re.findall(r"0\d", row)) for n, row in re.findall(r"^\| \[A(\d)\](.*)$", guide, re.M)
+        f"A{n}": set(re.findall(LESSON, row)) for n, row in re.findall(r"^\| \[A(\d)\](.*)$", guide, re.M)
     }
     for source in LESSONS:
         needs[source.stem[:2]] = set(
-            re.findall(r"\b0\d\b", re.search(r"\*\*You need\*\*.*", source.read_text())[0])
+            re.findall(LESSON, re.search(r"\*\*You need\*\*.*", source.read_text())[0])
         )
     met = []
     for row in syllabi()[course]:
-        for name in re.findall(r"\b(?:0|A)\d\b", "|".join(row[1:])):
+        for name in re.findall(rf"{LESSON}|\bA\d\b", "|".join(row[1:])):
             assert needs[name] <= set(met), f"{name} needs {needs[name]}, and {met} came before"
             met.append(name)
     assert met.count("00") == 1

@@ -25,13 +25,14 @@ from mini_sora.evaluate import interval
 # %%
 clip = make_clip("shapes", seed=12, size=(48, 64))
 for body in clip.scene.bodies:
-    print(body)
+    place = f"from ({body.x:.3f}, {body.y:.3f}), {body.motion} by {body.extent:.3f}"
+    print(f"{body.color} {body.shape}, radius {body.radius:.3f}, {place}")
 print(clip.caption)
 strip(clip.video)
 
 # %% [markdown]
-# Lengths are in *short sides*: the shorter side of the picture is 1, so a scene has the same numbers at any size, but for
-# a hair: how near a body may come to the edge is counted in pixels. The same seed gives the same bytes on every machine.
+# Lengths are in *short sides*: the shorter side of the picture is 1, so a scene has the same numbers at any size, nearly.
+# The same seed gives the same bytes on every machine.
 #
 # **Predict.** What will differ between the same seed at 24, 48 and 96 pixels? Run, and look at the first body's
 # place in the truth.
@@ -43,6 +44,9 @@ for clip in sizes:
     print(clip.video.shape, clip.truth["bodies"][0]["position"][0].round(3))
 
 # %% [markdown]
+# **Explain.** x differs by a hair: how near a body may come to the edge is counted in pixels, so at another size there is a
+# little more room or less. All else is the same.
+#
 # ## Six families, six ideas
 #
 # Each family is there for one thing that a video model must learn: that things keep their look (`shapes`), that
@@ -124,7 +128,8 @@ for family in families:
 
 # %% [markdown]
 # **Explain.** Some clips look the same backwards: what stays still does, and what leaves and comes back, and so most of
-# `occlusion`. That is not a mistake. `python -m data_gen verify` measures all of this with thousands of clips.
+# `occlusion`. So does much of `bounce`: the laws of motion are the same backwards, so only a caption that says where a ball
+# begins, or how it sets off, can tell. That is not a mistake. (`camera` and `play` are slower to judge.) `python -m data_gen verify` measures all of this with thousands of clips.
 #
 # ## Exercises
 #
@@ -220,7 +225,7 @@ def speed_is_right():
 
 check(
     speed_is_right,
-    "not the speed: take the lengths of the steps from place to place, not the step of the lengths",
+    "not the speed: average the lengths of the steps, and do not take the length of the average step",
 )
 
 # %% [markdown]

@@ -25,6 +25,8 @@ sora = MiniSora.from_pretrained("quick")
 
 # %% [markdown]
 # ## Attention is four lines
+#
+# (Before them the library normalises q and k, so that no score grows without bound.)
 
 # %%
 print(inspect.getsource(attention))
@@ -40,9 +42,11 @@ print(inspect.getsource(attention))
 t = torch.linspace(0, 1, 200)
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
 for axis, scale, title in ((axes[0], 1, "t scaled to 0..1000"), (axes[1], 1 / 1000, "t as it is")):
-    axis.imshow(time_embedding(t * scale, 64).T, aspect="auto", cmap="coolwarm", extent=(0, 1, 64, 0))
+    rows, where = time_embedding(t * scale, 64).T, {"aspect": "auto", "extent": (0, 1, 64, 0)}
+    image = axis.imshow(rows, cmap="coolwarm", vmin=-1, vmax=1, **where)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("t")
+axes[0].set_ylabel("feature"), figure.colorbar(image, ax=axes[1])
 figure.tight_layout()
 plt.show()
 for scale, name in ((1, "scaled"), (1 / 1000, "as it is")):
@@ -52,13 +56,13 @@ for scale, name in ((1, "scaled"), (1 / 1000, "as it is")):
     )
 
 # %% [markdown]
-# **Explain.** As it is, most features hardly move from t = 0 to t = 1: the network is hard of hearing, and has to guess the
-# time from what it sees. It trains without an error. This is one of the common silent mistakes; lesson 07 makes it.
+# **Explain.** As it is, most features hardly move from t = 0 to t = 1: the network hardly hears the time, and has to guess
+# it from what it sees. It trains without an error. This is one of the common silent mistakes; lesson 07 makes it.
 #
 # ## One block
 #
 # x goes through three parts, each with a shortcut: attention to the clip, attention to the words, a feed-forward
-# network. The *condition* (the time, the gist of the prompt, the frame's place in the clip) does not enter as a token. It
+# network. The *condition* (the time, the mean of the prompt's vectors, the frame's place in the clip) does not enter as a token. It
 # sets, for every part, a shift, a scale and a gate: adaptive layer norm.
 
 # %%
@@ -94,7 +98,7 @@ print("largest output of an untrained DiT:", out.abs().max().item())
 
 
 # %%
-def learn(zero, layers=24, rate=4e-3):
+def learn(zero, layers, rate):
     torch.manual_seed(0)
     net = DiT(DiTConfig(width=64, layers=layers, heads=2), channels=3, text_width=64)
     if not zero:
@@ -118,15 +122,20 @@ def learn(zero, layers=24, rate=4e-3):
     return losses
 
 
-for zero in (True, False):
-    plt.semilogy(learn(zero), label="gates and head start at zero" if zero else "all start at random")
-plt.xlabel("step"), plt.ylabel("loss"), plt.legend()
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+for axis, (depth, rate) in zip(axes, ((24, 4e-3), (8, 1e-3)), strict=True):
+    for zero in (True, False):
+        name = "gates and head start at zero" if zero else "all start at random"
+        axis.semilogy(learn(zero, depth, rate), label=name)
+    axis.set_title(f"{depth} blocks, rate {rate}", fontsize=9), axis.set_xlabel("step")
+axes[0].set_ylabel("loss"), axes[0].legend()
+figure.tight_layout()
 plt.show()
 
 # %% [markdown]
 # **Explain.** With closed gates every block begins as the identity, so a deep network begins as a shallow one, and each
 # block opens its gates as far as it helps. At random, what 24 blocks add must first be unlearned. Zero matters where a network
-# is deep and learns fast: try `learn(zero, 8, 1e-3)`, where the two are alike.
+# is deep and learns fast: on the right, with 8 blocks and a quarter of the rate, nothing is gained.
 #
 # ## A clip on its way through the network
 #
@@ -160,8 +169,13 @@ v = predict(0.5)
 for hook in hooks:
     hook.remove()
 
-flow(video=video.frames, latents_z_t=z, patches=patchify(z, sora.config.dit.patch), embedded=gave["embedded"])
+print("the clip")
+flow(
+    video=video.frames, noisy_latents=z, patches=patchify(z, sora.config.dit.patch), embedded=gave["embedded"]
+)
+print("through the blocks")
 flow(through_each_block=gave["block_1"], head=gave["head"], prediction_v=v)
+print("the prompt, and the condition")
 flow(tokens=tokens, words=gave["words"])
 flow(time_prompt_and_place=gave["condition"], nine_vectors=(*gave["condition"].shape[:2], 9, 96))
 

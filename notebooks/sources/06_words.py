@@ -19,7 +19,7 @@ from lesson import check, clips, pick, slide, strip
 
 import mini_sora.layers as layers
 from data_gen import check as judge
-from data_gen import facts_of, make_batch, observe, parse
+from data_gen import describe, facts_of, make_batch, observe, parse
 from mini_sora import MiniSora
 from mini_sora.diffusion import guide
 from mini_sora.text import Tokenizer
@@ -54,6 +54,9 @@ for merges in (0, 20, 60, 200, 400):
 print("and any text at all comes back:", tokenizer.decode(tokenizer.encode("🦊 naïve")[:-1]))
 
 # %% [markdown]
+# **Explain.** A blank belongs to the word that follows, so the first merges are a blank and the letter that most words begin
+# with; whole words come late.
+#
 # ## Every piece gets a meaning from its neighbours
 #
 # The text encoder is a small transformer that looks both ways; it is trained with the DiT, from nothing. How alike are
@@ -80,14 +83,15 @@ plt.xticks(range(4), ways, fontsize=8), plt.yticks(range(4), prompts, fontsize=8
 plt.show()
 
 # %% [markdown]
-# "left" and "right" stand in the same places of the same sentences, so nothing but the videos tells them apart. When the
+# The first two prompts, alike but for the direction, come out about half alike: this encoder tells them apart. It need not
+# have. "left" and "right" stand in the same places of the same sentences, so nothing but the videos tells them apart. When the
 # encoder drowns the words in what it adds to them, they come out alike, and the model flips a coin for the direction.
 # It happened to us; the README has the story, under *What did not work*.
 #
 # ## Who reads which word?
 #
 # In cross-attention every token of the clip asks, and every piece of the prompt answers. Here are the answers, over the
-# frames, for two words.
+# frames, one row for each piece; each row has a scale of its own.
 
 
 # %%
@@ -134,14 +138,15 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** The words for the colour and the shape are read where the body is, in every latent frame, and so is the
-# beginning of the word for the motion. What says nothing, such as "a", is read everywhere a little. Nobody told the model
+# beginning of the word for the motion. What says nothing, such as "a", is read about as much everywhere. Nobody told the model
 # where the body is; it was told only whole clips and whole sentences.
 #
 # ## Guidance and its price
 #
 # In one of ten training clips the prompt was left out, so the model can also film *without* one. Classifier-free
 # guidance goes from that prediction past the prompted one: `base + scale (prompted - base)`. Scale 1 is the prompted
-# model. **Predict:** what will be better at 2, what worse at 8?
+# model. Why it helps: by Bayes' rule, what the prompt adds to the prediction points to clips in which the prompt is easier to
+# read, and a scale above 1 takes that part more than once. **Predict:** what will be better at 2, what worse at 8?
 
 
 # %%
@@ -181,10 +186,39 @@ row("world", test.video, real)
 
 # %% [markdown]
 # **Explain.** Guidance makes the prompt count more, and it overdoes it: the bodies swell. At scale 1 they are about as large
-# as the world's; the default, 2, makes them a quarter larger or so. By its rules the world's squares cover 46 to 82 pixels:
-# at 4 and 8 most are larger than any that was filmed, and fewer clips are right. What the default buys, a few more right
+# as the world's; the default, 2, makes them a quarter larger or so. In the world a body covers 46 to 82 pixels (radii are 0.12
+# to 0.16 short sides): at 4 and 8 even the mean is above that, and fewer clips are right. What the default buys, a few more right
 # than at 1, is too little for 40 clips to show. Guidance is known to make the clips of one prompt more alike, too; here that
 # shows late if at all, as the deviation of 40 places is uncertain by a tenth.
+#
+# ## Captions that say everything
+#
+# Sora's training clips were described anew, at length, by another model (*re-captioning*), and a short prompt is lengthened
+# before it is filmed (*prompt expansion*): a model that has read only long captions must be asked in their way. Here the world
+# describes its own clips. **Predict:** how many facts does a short caption tell, how many a long one?
+
+# %%
+scenes = make_batch("shapes", range(60)).scenes
+for name, long in (("short", False), ("long", True)):
+    told = [len(parse(describe(scene, long=long))) for scene in scenes]
+    print(f"{name:6} captions tell {np.mean(told):4.1f} facts")
+
+
+def expand(prompt):
+    """A long prompt: what is told stays, and what is not told is chosen, as in the first scene that fits."""
+    told = parse(prompt).items()
+    scene = next(
+        scene for scene in make_batch("shapes", range(600)).scenes if told <= facts_of(scene).items()
+    )
+    return describe(scene, long=True)
+
+
+print(expand("a blue cross"))
+
+# %% [markdown]
+# **Explain.** What a prompt leaves open has to be chosen by somebody: by the model, from its noise, or by the one who expands the
+# prompt, in words. In words it can be read, and changed. Sora has a language model for it; here the world itself is asked for a
+# scene in which the short prompt is true.
 #
 # ## Exercises
 #

@@ -61,6 +61,8 @@ for i in range(8):
 print("24 x 24 pictures:", round(48 * area(17, (32, 32)) / area(1, (24, 24))), "and at most", config.most)
 
 # %% [markdown]
+# **Explain.** 48 · 5 · 32² / 24² = 427; but no batch has more than 128 clips, so batches of the smallest pictures are cheaper.
+#
 # ## What a crop loses
 #
 # The usual way to train is on squares: everything is cropped. Let us measure what a square crop of a wide clip has lost:
@@ -140,7 +142,7 @@ def counts():
 check(counts, "not the tokens: frame 0 is a chunk of its own")
 
 # %% [markdown]
-# **2.** A batch of about so many tokens: how many clips of a grid, one at least?
+# **2.** How many clips of a grid make a batch of about `tokens` tokens? At least one.
 
 
 # %% tags=["exercise"]
@@ -165,7 +167,7 @@ check(clips_fit, "not the clips: divide by the tokens of one, round, and never g
 # ## Looking back
 #
 # - A batch has one grid. Does the model forget the others in the meantime? How would you find out?
-# - Long clips are rare in the batches. What would you expect of clips of 49 frames?
+# - No batch has more than 33 frames. What would you expect of clips of 49?
 #
 # ## References
 #

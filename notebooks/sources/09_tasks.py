@@ -26,7 +26,9 @@ sora = MiniSora.from_pretrained("simple")
 # ## A noise time for each frame
 #
 # The DiT takes t of shape (B, K): each latent frame has its own. A frame at t = 0 is a frame that is *known*. In
-# training some frames are given, and the loss counts the others.
+# training some frames are given, and the loss counts the others. (`simple` sees known frames in four clips of ten; and in half
+# of all clips each latent frame has a noise time of its own. That is *diffusion forcing*: the clear frames teach what the noisy
+# ones have to agree with.)
 
 # %%
 known = draw_known(12, 5, 1.0, torch.Generator().manual_seed(0))
@@ -34,10 +36,12 @@ for row in known.int().tolist():
     print(" ".join("1" if k else "?" for k in row))
 
 # %% [markdown]
-# **Predict** which of these rows is the task "animate a picture", which "extend", which "connect two clips". That is all:
-# what follows differs only in which frames are known.
+# **Predict** which of these rows is the task "animate a picture", which "extend", which "connect two clips". That is nearly
+# all: from animate to loop, what follows differs only in which frames are known; edit and upscale in what the noise is added to.
 #
 # ## Animate: the first frame is known
+#
+# (`1 ? ? ? ?` animates a picture; `1 1 ? ? ?` and `? ? ? 1 1` extend; `1 1 ? 1 1` connects.)
 
 # %%
 scene = scenes_of(sora, 1, 17, ("right",))[0]
@@ -54,10 +58,15 @@ other = f"a {body.color} {body.shape} moves up"
 clips(video, sora.animate(scene.video[0], other, seed=0), labels=[scene.caption, other])
 
 # %% [markdown]
+# **Explain.** Told to go up, it does: the picture says what is there, the prompt what happens.
+#
 # ## Extend: forwards and backwards
 #
 # A window slides: the end of what is there is known, the rest is made. Backwards the *beginning* is known. The encoder
-# saw each chunk alone, so a clip's beginning can be encoded before there is anything in front of it.
+# saw each chunk alone, so a clip's beginning can be encoded before there is anything in front of it. One thing is in the way:
+# in the longer clip, frame 0 of the old one is the last of a chunk whose other three frames are still to be made, so that chunk
+# is not known. The library lets every window begin with one frame more, which is dropped, so that the old clip falls into whole
+# chunks (`_go_back` in `tasks.py`).
 
 # %%
 scene = scenes_of(sora, 1, 33, ("left",))[0]
@@ -99,7 +108,8 @@ plt.show()
 # ## Connect and loop: both ends are known
 #
 # The first 17 frames of a clip and its last 16 are given; 16 are missing between. **Predict** the path: a straight line, or
-# will the model have to hurry at the end?
+# will the model have to hurry at the end? (Sora's report joins videos of quite different things; a model of single bodies can
+# only fill a gap.)
 
 # %%
 scene = scenes_of(sora, 1, 49, ("left",))[0]
@@ -115,7 +125,7 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** It arrives where it must, as that is given. On its way it is a little faster than this clip, which is slower than
-# most that it was trained on; so it goes too far, and comes back by almost a pixel in the last step: a corner in the line.
+# any that it was trained on; so it goes too far, and comes back by almost a pixel in the last step: a corner in the line.
 #
 # To close a loop is the same with one clip: it leads from its own end to its own beginning. **Predict:** can a clip become a
 # loop that "moves left"?
@@ -148,9 +158,16 @@ scene = scenes_of(sora, 1, 17, ("right",))[0]
 body = scene.scene.bodies[0]
 new = "blue" if body.color != "blue" else "red"
 prompt = scene.caption.replace(body.color, new)
-strengths = (0.3, 0.6, 0.8, 0.9, 1.0)
+strengths = (0.05, 0.1, 0.2, 0.3, 0.9, 1.0)
 edited = [sora.edit(scene.video, prompt, strength=strength) for strength in strengths]
 strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" for s in strengths]])
+before = observe(scene.video).tracks[body.color].position
+for strength, video in zip(strengths, edited, strict=True):
+    tracks = observe(video.frames).tracks
+    seen = next((color for color in (new, body.color) if color in tracks), None)
+    if seen:
+        off = np.nanmean(np.hypot(*(tracks[seen].position - before).T)) * 32
+        print(f"strength {strength:4}: {seen}, {off:.1f} pixels from its old path")
 
 # %% [markdown]
 # **Explain.** Noise hides the small things first and the large ones last; what it has hidden, the prompt decides. Read from top
@@ -160,14 +177,22 @@ strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" f
 # ## Upscale: the same, from a draft
 #
 # A small draft is quick to make, and to throw away. It is enlarged, some noise is added, and the model takes it away at the
-# larger size.
+# larger size. **Predict:** what can be sharper than the enlargement, and what can be true of it that was not in the draft?
 
 # %%
+from mini_sora.data import to_pixels
+from mini_sora.tasks import resized
+
 draft = sora.generate(scene.caption, size=(32, 32), seed=4)
+plain = resized(to_pixels(draft.frames[None]), 2)[0]
 large = sora.upscale(draft, 2)
-clips(draft, large, labels=["the draft, 32 x 32", "upscaled, 64 x 64"])
+clips(draft, plain, large, labels=["the draft, 32 x 32", "enlarged only, 64 x 64", "upscaled, 64 x 64"])
 
 # %% [markdown]
+# **Explain.** The model sharpens the edges, and frays some. Measured along the true edges, `simple` is no better than plain
+# enlargement (the figure is in the README): what it may add is detail that the draft did not have, and here there is none.
+# Sora's report goes another way: try at a small size, then film again at full size with the same model.
+#
 # ## A minute
 #
 # A window after a window; each knows the end of the one before. Small mistakes add up: that is *drift*. Where does it
@@ -199,7 +224,8 @@ if track is not None:
 
 # %% [markdown]
 # **Explain.** No window sees further back than its known frames. What has left them is forgotten, and a mistake in them is
-# the truth of the next window: a hair to the right, and a hair to the right again. So each window may be as asked while
+# the truth of the next window: a hair to the right, and a hair to the right again; a hair larger, and larger again. (What drifts
+# slowly round may be told to be circling: the checker names the nearest motion that it knows.) So each window may be as asked while
 # the whole is not, and whoever judges window by window never finds out. That is why Sora's minute was news.
 
 # %% [markdown]

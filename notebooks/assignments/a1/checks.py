@@ -55,6 +55,9 @@ def check_disc(function, seed):
         assert off < 0.07, (
             f"a pixel is off by {off:.2f}: sample i of n lies at (i + 0.5) / n, in a pixel and in all"
         )
+        coarse = np.asarray(function(x, y, radius, size, 2), float)
+        off = abs(coarse - truth(x, y, radius, size, 2)).max()
+        assert off < 0.01, "with samples=2 a pixel is the mean of 2 x 2 places, and yours is not"
 
 
 def check_centroid(function, seed):
@@ -112,6 +115,7 @@ def check_direction(function, seed):
             "right, y is downwards"
         )
     assert function(np.array([[0, 0], [0.08, 0.08]])) != "still", "it has gone 0.113 in all, more than 0.1"
+    assert function(np.array([[0, 0], [0.15, 0]]), 0.2) == "still", "with least=0.2 a way of 0.15 is still"
 
 
 def check_bounce(function, seed):

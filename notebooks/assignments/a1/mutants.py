@@ -18,6 +18,7 @@ MUTANTS = [
     ("disc", ".mean((1, 3))", ".sum((1, 3))", "a mean, not a sum"),
     ("disc", "short = min(size)", "short = max(size)", "shorter side"),
     ("disc", "height, samples, width, samples", "samples, height, samples, width", "the shape is"),
+    ("disc", "height, width = size", "height, width, samples = *size, 4", "samples=2"),
     (
         "centroid",
         "coverage.sum(0) * (np.arange(width) + 0.5)",
@@ -50,6 +51,7 @@ MUTANTS = [
     ("direction", "math.hypot(dx, dy) < least", "max(abs(dx), abs(dy)) < least", "0.113 in all"),
     ("direction", "path[-1] - path[0]", "path[1] - path[0]", "the whole way"),
     ("direction", "abs(dx) > abs(dy)", "abs(dx) < abs(dy)", "the way that is longer"),
+    ("direction", "dx, dy = path[-1] - path[0]", "(dx, dy), least = path[-1] - path[0], 0.1", "least=0.2"),
     ("bounce", "% (2 * span)", "% span", "twice the span"),
     ("bounce", "2 * span - along", "span - along", "beyond the walls"),
     ("bounce", "place - low + speed * time", "place + speed * time", "count from the low wall"),
