@@ -136,7 +136,9 @@ def test_only_some_rows(smoke):
 def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypatch):
     rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
-    monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0)}})
+    monkeypatch.setattr(
+        report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0, 1.02)}}
+    )
     told = []
     found = evaluate(untrained, 2, folder=tmp_path / "r", steps=1, progress=lambda *a: told.append(a))
     assert set(evaluate(untrained, 2, only="32x40", steps=1)["rows"]) == {"square", "32x40"}
@@ -144,7 +146,7 @@ def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypat
     assert found["rows"]["32x40"]["least"] == right - 0.05
     assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "loop"
     assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
-    assert re.search(r"loop: seam +1.500 .* falls short", table(found))
+    assert re.search(r"loop: seam +1.500  ceiling +1.020 .* falls short", table(found))
 
 
 def test_first_frames_and_actions_are_given(untrained, monkeypatch):

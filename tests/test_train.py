@@ -29,7 +29,7 @@ def first_steps(name, out):
     config = PRESETS[name]
     side = config.model.size[0]
     data = replace(config.data, sides=(side,), frames=(17,), wide=False, most=1)
-    vae, dit = replace(config.vae, fit=FIRST), replace(config.dit, fit=FIRST)
+    vae, dit = replace(config.vae, fit=FIRST), replace(config.dit, course=(0, 0), fit=FIRST)
     config = replace(config, data=data, vae=vae, dit=dit)
     data = stream(config, 1, longest=config.vae.frames)
     torch.manual_seed(0)
