@@ -6,7 +6,7 @@
 #
 # **You need** lessons 01 and 09.
 #
-# **Time** It runs in 5 minutes on two laptop cores.
+# **Time** It runs in 2 minutes on two laptop cores.
 #
 # Sora's report is called *Video generation models as world simulators*. It shows abilities that nobody had built in: things
 # that are out of sight are still there, space holds together when the camera moves, what is done leaves its mark, and a game can
