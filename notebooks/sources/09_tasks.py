@@ -6,7 +6,7 @@
 #
 # **You need** lessons 04 and 05.
 #
-# **Time** It runs in 3 minutes on two laptop cores.
+# **Time** It runs in 2 minutes on two laptop cores.
 
 # %%
 import matplotlib.pyplot as plt
