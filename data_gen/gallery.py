@@ -43,5 +43,6 @@ def write(folder, seeds=range(CLIPS)):
     paths = []
     for family in SHOWN:
         paths.append(folder / f"{family}.png")
+        paths[-1].unlink(missing_ok=True)  # a link that stands there is replaced, not followed
         page(family, seeds).quantize(128).save(paths[-1], optimize=True)
     return paths

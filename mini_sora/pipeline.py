@@ -164,7 +164,7 @@ class Pipeline:
 def check_device(device):
     """Raise UserError unless torch can compute on this device."""
     try:
-        torch.zeros(1, device=device).cpu()
+        torch.zeros(1, device=device).cpu()  # which the device "meta" cannot do
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         absent = "cuda" in str(device) and not torch.cuda.is_available()
         reason = "there is no CUDA GPU here" if absent else str(error).splitlines()[0]

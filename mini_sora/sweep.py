@@ -137,8 +137,8 @@ def table(results):
         (f"trained for half of quick, {BASE['dit.fit.steps']} steps", TRAININGS, "training", 0),
         ("the first model, sampled", SAMPLINGS, "a clip", 3),
     ):
-        trained = names is TRAININGS
-        a_minute = f"{'right a minute':>16}" if trained else ""
+        training = names is TRAININGS
+        a_minute = f"{'right a minute':>16}" if training else ""
         lines.append(f"{title:40}{'right':>8}{'by seed':>24}{'seconds ' + unit:>18}{a_minute}")
         for name in filter(results.get, names):
             shares, seconds = zip(
@@ -146,7 +146,7 @@ def table(results):
             )
             each = " ".join(f"{share:.1%}" for share in shares)
             right, took = statistics.median(shares), statistics.median(seconds)
-            a_minute = f"{60 * right / took:16.1%}" if trained else ""
+            a_minute = f"{60 * right / took:16.1%}" if training else ""
             lines.append(f"{name:40}{right:8.1%}{each:>24}{took:18.{digits}f}{a_minute}")
         lines.append("")
     return "\n".join(lines[:-1])

@@ -148,7 +148,7 @@ plt.show()
 strip(true[0], *(videos[0] for videos in runs.values()), labels=["true", *runs])
 
 # %% [markdown]
-# **Explain.** Until the first grey line both are the same. Then the one drifts on, and the other starts again from the truth: what
+# **Explain.** For four frames both are the same. Then the one drifts on, and the other starts again from the truth: what
 # remains is the error of four frames, however long the world goes on. And its first four frames are its worst: from one picture
 # it has to guess what moves and how fast; from a stretch it can see it. (A single agent that is lost counts as 32 pixels, and
 # lifts the mean.) That is why an agent with a mediocre model, who looks, does
