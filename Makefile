@@ -47,8 +47,9 @@ weights: $(READY)
 		$(if $(wildcard runs/$(RUN)/config.json),--resume)
 	rm -rf mini_sora/weights/$(PRESET)
 	cp -r runs/$(RUN)/model mini_sora/weights/$(PRESET)
-	cp runs/$(RUN)/config.json runs/$(RUN)/training.txt runs/$(RUN)/report/report.json \
-		mini_sora/weights/$(PRESET)
+	cp runs/$(RUN)/config.json runs/$(RUN)/report/report.json mini_sora/weights/$(PRESET)
+	{ printf 'make weights PRESET=%s DEVICE=%s SEED=%s\n\n' $(PRESET) $(DEVICE) $(SEED); cat runs/$(RUN)/training.txt; } \
+		> mini_sora/weights/$(PRESET)/training.txt
 
 bench: $(READY)
 	$(BIN)/python -m mini_sora bench --preset tiny

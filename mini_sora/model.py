@@ -25,7 +25,7 @@ class SamplerConfig:
 
     schedule: str = "linear"
     target: str = "v"
-    sampler: str = "euler"
+    sampler: str = "ddpm"
     steps: int = 20
     guidance: float = 2.0
     guide_from: float = 0.0

@@ -105,13 +105,16 @@ PRESETS = {
         _QUICK,
         start="quick",
         data=DataConfig(
-            sides=(24, *[32] * 5, 48, 64), frames=(1, 9, *[17] * 5, 25, 33), wide=True, long_prompts=0.1
+            sides=(24, *[32] * 5, 48, 64),
+            frames=(1, 9, *[17] * 4, 25, *[33] * 3),
+            wide=True,
+            long_prompts=0.1,
         ),
         model=replace(_QUICK.model, versatile=True),
         dit=DiTTraining(
             known=0.4,
             fit=FitConfig(
-                steps=2000, batch=32, adam_rate=2e-3, muon_rate=0.015, ema=0.995, preview_every=1000
+                steps=4000, batch=32, adam_rate=2e-3, muon_rate=0.015, ema=0.995, preview_every=2000
             ),
         ),
     ),
@@ -139,6 +142,7 @@ PRESETS = {
             vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+            sampling=SamplerConfig(sampler="euler"),
             families=("shapes-simple", "shapes", "shapes", *_WORLD),
             versatile=True,
         ),

@@ -73,9 +73,9 @@ def train(network, steps, latents=stored, **settings):
     return sora, [line["loss"] for line in lines if "loss" in line]
 
 
-def right(sora):
+def right(sora, **sampling):
     """(what it films, the checker's figures)."""
-    videos = film(sora, row, tests)
+    videos = film(sora, row, tests, **sampling)
     return videos, scores(judge_all(videos, [clip.caption for clip in tests]))
 
 
@@ -241,7 +241,7 @@ finally:
 #
 # ## Mistake 4: a wrong sign
 #
-# The sampler goes against the velocity: `z - (s - t) v`. Training knows nothing of it.
+# Euler goes against the velocity: `z - (s - t) v`. Training knows nothing of it.
 
 # %%
 true_step = samplers.STEPS["euler"]
@@ -249,7 +249,7 @@ try:
     samplers.STEPS["euler"] = lambda schedule, z_t, z_0, eps, t, s, noise=None: (
         2 * z_t - true_step(schedule, z_t, z_0, eps, t, s)
     )
-    videos, figures = right(quick)
+    videos, figures = right(quick, sampler="euler")
 finally:
     samplers.STEPS["euler"] = true_step
 clips(*videos[:3], labels=[clip.caption for clip in tests[:3]], height=64)
