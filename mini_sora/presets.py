@@ -104,13 +104,14 @@ PRESETS = {
     "simple": replace(
         _QUICK,
         start="quick",
+        judged=64,
         data=DataConfig(
             sides=(24, *[32] * 5, 48, 64),
             frames=(1, 9, *[17] * 4, 25, *[33] * 3),
             wide=True,
             long_prompts=0.1,
         ),
-        model=replace(_QUICK.model, versatile=True),
+        model=replace(_QUICK.model, versatile=True, sampling=SamplerConfig(sampler="euler")),
         dit=DiTTraining(
             known=0.4,
             fit=FitConfig(

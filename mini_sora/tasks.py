@@ -114,12 +114,12 @@ class MiniSora(Pipeline):
         clips, between = self._lead_over(video, video, prompt, frames, seed, progress=progress, **options)
         return answer(prompt, np.concatenate([clips[0], between], axis=1))
 
-    def edit(self, video, prompt, strength=0.8, seed=0, actions=None, **options):
+    def edit(self, video, prompt, strength=0.5, seed=0, actions=None, **options):
         """A video made again to fit another prompt (Meng et al. 2021, SDEdit).
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; strength: the noise time that it is taken
-        back to, above 0, where it would stay as it is, to 1, where nothing of it is left. The rest as in
-        generate.
+        back to, above 0, where it would stay as it is, to 1, where nothing of it is left; the more
+        changes, the higher it has to be. The rest as in generate.
         """
         require(0 < strength <= 1, f"strength is {strength}; it must be above 0, and at most 1")
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
@@ -129,7 +129,7 @@ class MiniSora(Pipeline):
         z = self._film(prompts, sources, shape, z, start=strength, actions=actions, **options)
         return answer(prompt, self.decode(z))
 
-    def upscale(self, video, factor=2, prompt=None, strength=0.5, seed=0, **options):
+    def upscale(self, video, factor=2, prompt=None, strength=0.3, seed=0, **options):
         """A draft at full size: enlarged by bicubic interpolation, then made sharp by the model.
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; factor: of both sides; prompt: the video's

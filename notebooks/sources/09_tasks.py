@@ -151,14 +151,14 @@ clips(*loops)
 # %% [markdown]
 # ## Edit: nothing is known, but the noise is not all there is
 #
-# Add noise up to a time `strength`, and take it away under another prompt. **Predict:** what is left at 0.3? at 0.9?
+# Add noise up to a time `strength`, and take it away under another prompt. **Predict:** what is left at 0.2? at 0.8?
 
 # %%
 scene = scenes_of(sora, 1, 17, ("right",))[0]
 body = scene.scene.bodies[0]
 new = "blue" if body.color != "blue" else "red"
 prompt = scene.caption.replace(body.color, new)
-strengths = (0.05, 0.1, 0.2, 0.3, 0.9, 1.0)
+strengths = (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
 edited = [sora.edit(scene.video, prompt, strength=strength) for strength in strengths]
 strip(scene.video, *edited, labels=[scene.caption, *[f"strength {s}: {prompt}" for s in strengths]])
 before = observe(scene.video).tracks[body.color].position
