@@ -170,6 +170,11 @@ def test_beginnings_are_as_far_apart_as_they_are(truth):
     assert lead == 1 and differ == pytest.approx(np.mean(apart))
 
 
+def test_where_the_past_is_not_open_no_beginnings_are_asked_for(truth):
+    truth.config = dataclasses.replace(truth.config, families=("shapes",))
+    assert TASKS["extend backward, three times"](truth, COUNT) == {} and not truth.asked
+
+
 def test_the_memory_of_a_minute(smoke):
     ((value, asked, *_),) = TASKS["a minute, memory"](smoke, 1).values()
     assert value > 0.9 and fine(value, asked)
