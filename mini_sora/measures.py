@@ -133,9 +133,9 @@ def extend(sora, count, direction, seed=0, **sampling):
 
 
 def beginnings(sora, count, seed=0, **sampling):
-    """Of one ending, where the past is open: where an agent came from; nothing of a model that knows no agents.
-    The ceiling of the second figure is of a beginning of one frame; in the world each ending has one beginning, so
-    the first one has none."""
+    """Of one ending, where the past is open: where an agent came from; a model that knows no agents is not
+    asked. The ceiling of the second figure is of a beginning of one frame; in the world each ending has one
+    beginning, so the first one has none."""
     if "play" not in sora.config.families:
         return {}
     own = sora.config.frames

@@ -119,17 +119,17 @@ slide(lambda step: strip(guesses[step - 1]), range(1, 21), "step", still=(1, 3, 
 #
 # **1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
 # square, triangle. Colours: red, green, blue, yellow, cyan, magenta, orange, white. They move left, right, rise,
-# sink, or stay still. Seeds are free.) About one clip in forty is wrong, so ask for many at once: `sora.generate` takes a list
-# of prompts, and the seed counts up along it.
+# sink, or stay still. Seeds are free.) In its usual 20 steps about one clip in 250 is wrong, so let it hurry: with `steps=3` it is about one
+# in ten. Ask for many at once: `sora.generate` takes a list of prompts, and the seed counts up along it.
 
 
 # %% tags=["exercise"]
 def wrong_one():
-    """(prompt, seed) of a clip that is not what the prompt says."""
+    """(prompt, seed) of a clip that in three steps is not what the prompt says."""
     ### BEGIN SOLUTION
-    prompt = "a magenta triangle sinks"
+    prompt = "a green square moves left"
     for seed in range(0, 800, 8):
-        many = sora.generate([prompt] * 8, seed=seed)
+        many = sora.generate([prompt] * 8, seed=seed, steps=3)
         for i, video in enumerate(many):
             if not judge(video.frames, prompt).ok:
                 return prompt, seed + i
@@ -142,7 +142,7 @@ def it_is_wrong():
     fine = isinstance(answer, tuple) and [type(part) for part in answer] == [str, int]
     assert fine, "give a prompt and a seed: return prompt, seed"
     prompt, seed = answer
-    found = sora.generate(prompt, seed=seed)
+    found = sora.generate(prompt, seed=seed, steps=3)
     clips(found, labels=[f"{prompt}, seed {seed}"])
     try:
         report, told = judge(found.frames, prompt), parse(prompt)
@@ -165,8 +165,8 @@ check(it_is_wrong, "this one is right: try other words, or another seed", "wrong
 
 # %% [markdown]
 # **2.** How often is it right? Write down what you believe, then count: the share of
-# `count` clips of the prompt `"a magenta triangle sinks"`, word for word, with the seeds from `seeded(100)` on, that the
-# checker accepts.
+# `count` clips of the prompt `"a green square moves left"`, word for word, in three steps, with the seeds from `seeded(100)` on,
+# that the checker accepts.
 
 # %%
 count = pick(32, 4)
@@ -176,8 +176,8 @@ count = pick(32, 4)
 def share():
     """A number from 0 to 1."""
     ### BEGIN SOLUTION
-    many = sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
-    return np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
+    many = sora.generate(["a green square moves left"] * count, seed=seeded(100), steps=3)
+    return np.mean([judge(video.frames, "a green square moves left").ok for video in many])
     ### END SOLUTION
 
 
@@ -185,8 +185,8 @@ def share():
 def counted():
     mine = share()
     assert isinstance(mine, (int, float)) and 0 <= mine <= 1, "give a number from 0 to 1"
-    many = sora.generate(["a magenta triangle sinks"] * count, seed=seeded(100))
-    true = np.mean([judge(video.frames, "a magenta triangle sinks").ok for video in many])
+    many = sora.generate(["a green square moves left"] * count, seed=seeded(100), steps=3)
+    true = np.mean([judge(video.frames, "a green square moves left").ok for video in many])
     print(f"yours {mine:.0%}, counted {true:.0%}")
     return abs(mine - true) < 0.5 / count
 

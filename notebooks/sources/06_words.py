@@ -83,10 +83,11 @@ plt.xticks(range(4), ways, fontsize=8), plt.yticks(range(4), prompts, fontsize=8
 plt.show()
 
 # %% [markdown]
-# The first two prompts, alike but for the direction, come out about half alike: this encoder tells them apart. It need not
-# have. "left" and "right" stand in the same places of the same sentences, so nothing but the videos tells them apart. When the
-# encoder drowns the words in what it adds to them, they come out alike, and the model flips a coin for the direction.
-# It happened to us; the README has the story, under *What did not work*.
+# The first two prompts, alike but for the direction, come out close, but not the same: the direction makes about as much of a
+# difference as the colour does in the last two. So this encoder tells them apart. It need not have. "left" and "right" stand
+# in the same places of the same sentences, so nothing but the videos tells them apart. When the encoder drowns the words in
+# what it adds to them, they come out alike, and the model flips a coin for the direction. It happened to us; the README has
+# the story, under *What did not work*.
 #
 # ## Who reads which word?
 #
@@ -137,8 +138,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# **Explain.** The words for the colour and the shape are read where the body is, in every latent frame, and so is the
-# beginning of the word for the motion. What says nothing, such as "a", is read about as much everywhere. Nobody told the model
+# **Explain.** The word for the colour is read where the body is, in every latent frame. Those for the shape and the motion are
+# read around it, the motion's mostly at its upper edge and just above, where it is going to. What says nothing, such as "a", is
+# read about as much everywhere. Nobody told the model
 # where the body is; it was told only whole clips and whole sentences.
 #
 # ## Guidance and its price
@@ -186,10 +188,11 @@ row("world", test.video, real)
 
 # %% [markdown]
 # **Explain.** Guidance makes the prompt count more, and it overdoes it: the bodies swell. At scale 1 they are about as large
-# as the world's; the default, 2, makes them a quarter larger or so. In the world a body covers 46 to 82 pixels (radii are 0.12
-# to 0.16 short sides): at 4 and 8 even the mean is above that, and fewer clips are right. What the default buys, a few more right
-# than at 1, is too little for 40 clips to show. Guidance is known to make the clips of one prompt more alike, too; here that
-# shows late if at all, as the deviation of 40 places is uncertain by a tenth.
+# as the world's; the default, 2, makes them a quarter larger or so. In the world a body covers 46 to 82 pixels (radii are
+# 0.12 to 0.16 short sides): at 4 and 8 even the mean is above that. At 4 most clips are still right; at 8 hardly any are: the
+# bodies no longer only swell, they come apart, and their colours shift. Here all 40 are right at 1 and at 2, so what the
+# default buys is too little for 40 clips to show. Guidance is known to make the clips of one prompt more alike, too; here
+# that shows late if at all, as the deviation of 40 places is uncertain by a tenth.
 #
 # ## Captions that say everything
 #
@@ -216,9 +219,9 @@ def expand(prompt):
 print(expand("a blue cross"))
 
 # %% [markdown]
-# **Explain.** What a prompt leaves open has to be chosen by somebody: by the model, from its noise, or by the one who expands the
-# prompt, in words. In words it can be read, and changed. Sora has a language model for it; here the world itself is asked for a
-# scene in which the short prompt is true.
+# **Explain.** What a prompt leaves open has to be chosen by somebody: by the model, from its noise, or by the one who expands
+# the prompt, in words. In words it can be read, and changed. Sora has a language model for it; here the world itself is asked
+# for a scene in which the short prompt is true.
 #
 # ## Exercises
 #

@@ -37,7 +37,8 @@ for row in known.int().tolist():
 
 # %% [markdown]
 # **Predict** which of these rows is the task "animate a picture", which "extend", which "connect two clips". That is nearly
-# all: from animate to loop, what follows differs only in which frames are known; edit and upscale in what the noise is added to.
+# all: from animate to loop, what follows differs only in which frames are known; edit and upscale in what the noise is added
+# to.
 #
 # ## Animate: the first frame is known
 #
@@ -124,8 +125,9 @@ plt.xlabel("frame"), plt.ylabel("x, short sides"), plt.legend()
 plt.show()
 
 # %% [markdown]
-# **Explain.** It arrives where it must, as that is given. On its way it is a little faster than this clip, which is slower than
-# any that it was trained on; so it goes too far, and comes back by almost a pixel in the last step: a corner in the line.
+# **Explain.** It arrives where it must, as that is given. On its way it first hangs back a little, then is faster than this
+# clip, which is slower than any that it was trained on; so it goes half a pixel too far, and comes back in the last step: a
+# corner in the line.
 #
 # To close a loop is the same with one clip: it leads from its own end to its own beginning. **Predict:** can a clip become a
 # loop that "moves left"?
@@ -146,7 +148,8 @@ clips(*loops)
 
 # %% [markdown]
 # **Explain.** What stays still closes well. What moves left cannot come back by moving left: the prompt and the two ends ask
-# for what is not possible, and something has to give. The largest step tells where.
+# for what is not possible, and something has to give. Here it is the number: a second block comes in at the right while the
+# first goes out at the left, and the largest step is that of their common centre.
 
 # %% [markdown]
 # ## Edit: nothing is known, but the noise is not all there is
@@ -189,9 +192,10 @@ large = sora.upscale(draft, 2)
 clips(draft, plain, large, labels=["the draft, 32 x 32", "enlarged only, 64 x 64", "upscaled, 64 x 64"])
 
 # %% [markdown]
-# **Explain.** The model sharpens the edges, and frays some. Measured along the true edges, `simple` is no better than plain
-# enlargement (the figure is in the README): what it may add is detail that the draft did not have, and here there is none.
-# Sora's report goes another way: try at a small size, then film again at full size with the same model.
+# **Explain.** The model sharpens the edges, and tears some: look at the tips in the second frame of each four. Measured along
+# the true edges, `simple` is no better than plain enlargement (the figure is in the README): what it may add is detail that
+# the draft did not have, and here there is none. Sora's report goes another way: try at a small size, then film again at full
+# size with the same model.
 #
 # ## A minute
 #
@@ -224,8 +228,8 @@ if track is not None:
 
 # %% [markdown]
 # **Explain.** No window sees further back than its known frames. What has left them is forgotten, and a mistake in them is
-# the truth of the next window: a hair to the right, and a hair to the right again; a hair larger, and larger again. (What drifts
-# slowly round may be told to be circling: the checker names the nearest motion that it knows.) So each window may be as asked while
+# the truth of the next window: a hair down, and a hair down again; a hair larger, and larger again. (The checker
+# says "down": it names the nearest motion that it knows.) So each window may be as asked while
 # the whole is not, and whoever judges window by window never finds out. That is why Sora's minute was news.
 
 # %% [markdown]
