@@ -238,7 +238,7 @@ class Stored:
     def batches(self):
         own = range(self.rank, self.share * self.ranks, self.ranks)
         made = batches(self.stream, own, math.ceil(cores() / self.ranks))
-        hidden = True if self.rank > 0 or in_worker() else None  # None: shown on terminals alone
+        hidden = self.rank > 0 or in_worker() or None  # None: shown on terminals alone
         made = tqdm(made, total=len(own), desc="clips", unit="batch", delay=2, leave=False, disable=hidden)
         return [self.change(copied(shots)) for shots in made]
 
