@@ -2,7 +2,7 @@
 
 from .captions import describe, facts_of, parse, vocabulary
 from .check import Report, check
-from .clips import Batch, Clip, make_batch, make_clip
+from .clips import Batch, Clip, make_batch, make_captions, make_clip
 from .families import FAMILIES
 from .moves import displacements
 from .observe import observe
@@ -22,6 +22,7 @@ __all__ = [
     "displacements",
     "facts_of",
     "make_batch",
+    "make_captions",
     "make_clip",
     "observe",
     "parse",

@@ -90,15 +90,27 @@ def make_batch(family, seeds, size=(32, 32), frames=17, split="train"):
     family: a name of FAMILIES; seeds: whole numbers from 0, one a clip; size: (H, W) in pixels,
     multiples of 8; frames: 1 + 4n; split: train, test or heldout. Raises WorldError.
     """
+    scenes, words = _scenes(family, seeds, size, frames, split)
+    size = tuple(map(int, size))
+    captions = tuple(map(describe, scenes, words))
+    video = FAMILIES[family].render(scenes, size) if scenes else np.empty((0, frames, *size, 3), np.uint8)
+    return Batch(video, captions, scenes, words)
+
+
+def make_captions(family, seeds, size=(32, 32), frames=17, split="train"):
+    """The short and the long caption of the same clips, [(short, long), ...], without filming them."""
+    pairs = zip(*_scenes(family, seeds, size, frames, split), strict=True)
+    return [(describe(scene, words), describe(scene, words, long=True)) for scene, words in pairs]
+
+
+def _scenes(family, seeds, size, frames, split):
+    """The scenes of some clips, and the seeds of their wordings, two tuples."""
     seeds = list(seeds)
     validate(family, seeds, size, frames, split)
-    module, size = FAMILIES[family], tuple(map(int, size))
     streams = [(NUMBERS[family], SPLITS.index(split), int(seed)) for seed in seeds]
-    scenes = tuple(module.sample(np.random.default_rng(stream), size, frames, split) for stream in streams)
-    words = tuple((*stream, 1) for stream in streams)
-    captions = tuple(describe(scene, seed) for scene, seed in zip(scenes, words, strict=True))
-    video = module.render(scenes, size) if scenes else np.empty((0, frames, *size, 3), np.uint8)
-    return Batch(video, captions, scenes, words)
+    sample, size = FAMILIES[family].sample, tuple(map(int, size))
+    scenes = tuple(sample(np.random.default_rng(stream), size, frames, split) for stream in streams)
+    return scenes, tuple((*stream, 1) for stream in streams)
 
 
 def make_clip(family, seed=0, size=(32, 32), frames=17, split="train"):

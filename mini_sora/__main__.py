@@ -11,7 +11,7 @@ import torch
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
-from .commands import ASKS, add_sampling, progress_bar, sampling_of, whole
+from .commands import ASKS, add_expand, add_sampling, progress_bar, sampling_of, whole
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
 from .data import cores
 from .fit import compute_dtype
@@ -76,6 +76,7 @@ def build_parser():
     sub.add_argument("--resume", action="store_true", help="go on with the report there, row by row")
     sub.add_argument("--force", action="store_true", help="replace what is there")
     add_sampling(sub)
+    add_expand(sub)
 
     sub = command(
         "gallery",
@@ -140,6 +141,8 @@ def run_evaluate(args):
     require(alone, "--prompts goes with neither --rows nor --resume; leave them out")
     prompts = read_prompts(args.prompts) if args.prompts else []
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
+    if args.no_expand:
+        sora = MiniSora(sora.config, sora.vae, sora.sora, sora.tokenizer, sora.words)
     how = {"folder": folder, **sampling_of(args)}
     with progress_bar("denoising" if prompts else "") as progress:
         if prompts:

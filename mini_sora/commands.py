@@ -58,6 +58,11 @@ def add_sampling(sub):
     sub.add_argument("--guidance", type=number, help="how strictly to follow the prompt; 1 is no guidance")
 
 
+def add_expand(sub):
+    """The flag of commands that a model may expand prompts for."""
+    sub.add_argument("--no-expand", action="store_true", help="film short prompts as they are")
+
+
 def sampling_of(args):
     """The sampling flags that were given."""
     names = ("seed", "sampler", "steps", "guidance")
@@ -106,6 +111,7 @@ def _read(sora, args, path):
 def add_generate(sub):
     sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
     _add(sub, "size", "frames", "seconds", several=True)
+    add_expand(sub)
 
 
 def run_generate(args):
@@ -120,9 +126,10 @@ def run_generate(args):
     require(output.suffix.lower() not in FORMATS, named)
     check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
     sora = _loaded(args, *args.prompt)
+    _tell(sora, args)
     began = time.perf_counter()
     with progress_bar("denoising") as progress:
-        asked = _given(args, size="size", frames="frames", seconds="seconds")
+        asked = _asked(args)
         videos = sora.generate(args.prompt, progress=progress, **asked, **sampling_of(args))
     seconds = time.perf_counter() - began
     reports = judge([video.frames for video in videos], args.prompt)
@@ -179,9 +186,21 @@ def _film(args, prompt, make):
     print(f"{time.perf_counter() - began:.2f} s a clip")
 
 
+def _asked(args):
+    return {**_given(args, size="size", frames="frames", seconds="seconds"), "expand": not args.no_expand}
+
+
 def _generate(sora, args, **options):
-    asked = _given(args, size="size", frames="frames", seconds="seconds")
-    return (piece[0] for piece in sora.stream(args.prompt[0], **asked, **options))
+    _tell(sora, args)
+    return (piece[0] for piece in sora.stream(args.prompt[0], **_asked(args), **options))
+
+
+def _tell(sora, args):
+    """Show what becomes of short prompts before they are filmed."""
+    expansions = args.prompt if args.no_expand else sora.expand(args.prompt, args.frames, args.seed)
+    for prompt, expansion in zip(args.prompt, expansions, strict=True):
+        if expansion not in (prompt, prompt.lower()):
+            print(f"told at length: {expansion}")
 
 
 def _animate(sora, args, **options):

@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data_gen import FAMILIES, WorldError, make_batch
+from data_gen import FAMILIES, WorldError, make_batch, make_captions
 from data_gen.env import ACTIONS
 
 from . import parallel
@@ -135,6 +135,28 @@ class Stream:
                 :, start : start + shown - 1
             ],
         )
+
+
+class Captions:
+    """Pairs of captions that never repeat: captions[i] is batch i, the number of frames of all its clips and
+    [(short, long), ...], in lower case, of as many scenes as are asked for, 4096 at most."""
+
+    def __init__(self, config, families, count, seed):
+        self.config, self.families, self.count, self.seed = config, families, count, seed
+
+    def __getitem__(self, index):
+        generator = step_generator(self.seed, index)
+        frames, size = self.config.draw_grid(generator)
+        drawn, pairs = torch.randint(len(self.families), (self.count,), generator=generator).tolist(), []
+        for place, which in enumerate(drawn):
+            seed = (self.seed << 40) + (index << 12) + place
+            pairs += make_captions(self.families[which], [seed], size, frames)
+        return frames, [(short.lower(), long.lower()) for short, long in pairs]
+
+    def unseen(self, count, size, frames):
+        """So many pairs of each family that training never shows."""
+        told = [make_captions(name, range(count), size, frames, "test") for name in self.families]
+        return [pair for pairs in told for pair in pairs]
 
 
 def batches(data, indices, workers, ordered=True):

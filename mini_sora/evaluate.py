@@ -6,9 +6,10 @@ import textwrap
 import numpy as np
 import torch
 
-from data_gen import WorldError, check
+from data_gen import WorldError, check, parse
 
 from .data import on_all_cores, to_pixels, to_uint8
+from .prompts import BRIEF
 from .video import FPS
 from .viz import contact_sheet
 
@@ -46,6 +47,23 @@ def scores(reports):
     for name in names:
         table[name] = [report.attributes[name] for report in rows if name in report.attributes]
     return {name: float(np.mean(values)) for name, values in table.items()}
+
+
+def faithful(prompts, expansions):
+    """The share of prompts that are told at length by their expansions and say the same there, of those
+    that the world can read."""
+    kept = []
+    for prompt, expansion in zip(prompts, expansions, strict=True):
+        try:
+            asked = parse(prompt)
+        except WorldError:
+            continue
+        try:
+            same = asked.items() <= parse(expansion).items()
+            kept.append(same and len(expansion.split()) >= BRIEF)
+        except WorldError:
+            kept.append(False)
+    return float(np.mean(kept)) if kept else 0.0
 
 
 def verdict(report):

@@ -56,7 +56,7 @@ class FitConfig:
     def __post_init__(self):
         check_numbers(
             self,
-            steps=(1, 1e8),
+            steps=(0, 1e8),
             batch=(1, 65536),
             ema=(0, 0.99999),
             decay=(0, 1),
@@ -227,8 +227,8 @@ def fit(
     the model in the precision of the config, batch is one of data, and all randomness is drawn from
     generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; resume: go on from
     the newest checkpoint there; inexact: also where the machine or its settings differ; quiet: no bar;
-    preview: model -> (figures, PNG bytes), called every preview_every steps and at the end; setup: a table
-    that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
+    preview: model -> (figures, PNG bytes or text), called every preview_every steps and at the end; setup: a
+    table that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
     at step i, and gradients are averaged. Raises UserError; SIGINT and SIGTERM save and end with
     code 130 and 143.
     """
@@ -275,9 +275,10 @@ def fit(
         checkpoint.write_file(out / "loss.png", loss_curve(lines, out.name))
         if preview:
             with ema.inside(model), torch.no_grad():
-                figures, picture = preview(model)
+                figures, seen = preview(model)
             (out / "samples").mkdir(exist_ok=True)
-            checkpoint.write_file(out / "samples" / f"step-{step:07d}.png", picture)
+            kind, seen = ("txt", seen.encode()) if isinstance(seen, str) else ("png", seen)
+            checkpoint.write_file(out / "samples" / f"step-{step:07d}.{kind}", seen)
             lines.append(json.dumps({"step": step - 1, **figures}))
             bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
 

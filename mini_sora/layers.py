@@ -60,14 +60,20 @@ class Attention(nn.Module):
     def _split(self, x):  # (B, N, D) -> (B, heads, N, d)
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def forward(self, x, context=None, mask=None, angles=None):
-        """x: (B, N, D); context: (B, M, D'); mask: (B, M) bool; angles: (N, d / 2)."""
+    def forward(self, x, context=None, mask=None, angles=None, past=None):
+        """x: (B, N, D); context: (B, M, D'); mask: bool, (B, M), or (1, N, M) where each token has its own;
+        angles: (N, d / 2); past: a dictionary that keeps the keys and values of all calls, to look at."""
         k, v = self.kv(x if context is None else context).chunk(2, dim=-1)  # (B, M, D) each
         q, k, v = self._split(self.q(x)), self._split(k), self._split(v)  # (B, heads, N or M, d)
         q, k = self.q_norm(q), self.k_norm(k)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        mask = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, M)
+        if past is not None:
+            if past:
+                k, v = torch.cat([past["k"], k], dim=2), torch.cat([past["v"], v], dim=2)
+            past.update(k=k, v=v)
+        if mask is not None:
+            mask = mask[:, None, None] if mask.ndim == 2 else mask[:, None]  # (B, 1, 1, M) or (1, 1, N, M)
         x = attention(q, k, v, mask)  # (B, heads, N, d)
         return self.out(x.transpose(1, 2).flatten(2))  # (B, N, D)
 

@@ -33,7 +33,7 @@ from .compare import (
 )
 from .config import require
 from .data import on_all_cores, to_pixels
-from .evaluate import judge, scores, through_vae
+from .evaluate import faithful, judge, scores, through_vae
 from .rows import Row
 from .tasks import resized
 
@@ -82,6 +82,21 @@ def beside(limits, figures, made, best):
     """
     values = zip(limits, figures(made), figures(best), strict=True)
     return {name: (float(value), *limits[name], float(ceiling)) for name, value, ceiling in values}
+
+
+def expand(sora, count, seed=0, **sampling):
+    """Whether prompts, of each family as many, still say the same when they are told at length."""
+    if not sora.expander:
+        return {}
+    names = dict.fromkeys(name for name in sora.config.families if name != "shapes-simple")  # never at length
+    rows = [Row("", name, size=sora.config.size, frames=sora.config.frames) for name in names]
+    clips = [clip for row in rows for clip in row.clips(count)]
+
+    def figures(expansions):
+        yield faithful(told(clips), expansions)
+
+    limits = {"expand: all that was asked is told": (">= 0.95", 0.99)}
+    return beside(limits, figures, sora.expand(told(clips), seed=seed), [clip.long_caption for clip in clips])
 
 
 def animate(sora, count, seed=0, **sampling):
@@ -287,6 +302,7 @@ def memory(sora, count, seed=0, **sampling):
 
 
 TASKS = {
+    "expand": expand,
     "animate": animate,
     "extend forward": partial(extend, direction="forward"),
     "extend backward": partial(extend, direction="backward"),

@@ -9,10 +9,12 @@ from dataclasses import replace
 import torch
 
 from . import parallel
+from .config import require
 from .data import Course, Replayed, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .fit import compute_dtype, unit_noise
 from .folder import Folder
+from .prompts import expansion_loss
 from .text import tokenize
 from .vae import vae_loss
 
@@ -80,6 +82,25 @@ def dit_objective(config, tokenizer, device, encode=None):
         return diffusion_loss(
             lambda z_t, t: forward(z_t, t, *asked), schedule, kind, z_0, t, eps, known, history
         )
+
+    return loss
+
+
+def expander_objective(sora):
+    """What the expander is trained on: the loss that fit takes, of a batch of Captions, but for those that
+    are too long."""
+    most = sora.config.text.max_tokens
+
+    def loss(forward, captions, generator):
+        frames, pairs = captions
+        fitting = [pair for pair in pairs if len(sora.tokenizer.encode(pair[1])) <= most]
+        require(fitting, f"no long caption has as few as text.max_tokens, {most}; set it higher")
+        brief, long = zip(*fitting, strict=True)
+        tokens, mask = sora.tokenize(brief)
+        with torch.no_grad():  # the DiT is to understand the text as before
+            text = sora.sora.text(tokens, mask)
+        start = sora.expander.start(frames, len(fitting))
+        return expansion_loss(forward, start, *sora.tokenize(long), text, mask)
 
     return loss
 

@@ -3,6 +3,7 @@
 import functools
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from . import checkpoint
 from .config import closest, from_dict, require, to_dict
 from .data import to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide
-from .model import ModelConfig, SamplerConfig, Sora
+from .model import ModelConfig, SamplerConfig, Sora, check_size
+from .prompts import BRIEF, Expander
 from .samplers import draw_noise, sample
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
@@ -27,12 +29,15 @@ class Pipeline:
     """A trained model, loaded: apart from MiniSora, which is all that can be asked of it, as loading and
     denoising are a page of their own.
 
-    vae, sora: networks on one device; tokenizer: of the prompts; words: those that training knew.
+    vae, sora: networks on one device; tokenizer: of the prompts; words: those that training knew; expander:
+    the network that tells short prompts at length, if the model has one.
     """
 
-    def __init__(self, config, vae, sora, tokenizer, words=()):
+    def __init__(self, config, vae, sora, tokenizer, words=(), expander=None):
+        if not expander:  # as its settings are to say
+            config = replace(config, expander=replace(config.expander, layers=0))
         self.config, self.vae, self.sora, self.tokenizer = config, vae.eval(), sora.eval(), tokenizer
-        self.words = frozenset(words)
+        self.words, self.expander = frozenset(words), expander and expander.eval()
 
     @classmethod
     def from_pretrained(cls, name, device="cpu"):
@@ -51,11 +56,13 @@ class Pipeline:
         tensors, meta = checkpoint.load(found[0])
         require("config" in meta, f"{found[0]} is a training checkpoint, not a model; {hint}")
         config = from_dict(ModelConfig, meta["config"])
-        vae, sora = VAE(config.vae), Sora(config)
-        for part, table in ((vae, tensors.get("vae", {})), (sora, tensors.get("sora", {}))):
-            checkpoint.load_weights(part, table, found[0])
+        parts, tokenizer = {"vae": VAE(config.vae), "sora": Sora(config)}, Tokenizer(meta["merges"])
+        if config.expander.layers:
+            parts["expander"] = Expander(config.expander, tokenizer.size, config.text.width)
+        for name, part in parts.items():
+            checkpoint.load_weights(part, tensors.get(name, {}), found[0])
             part.to(device)
-        return cls(config, vae, sora, Tokenizer(meta["merges"]), meta["words"])
+        return cls(config, **parts, tokenizer=tokenizer, words=meta["words"])
 
     def save_pretrained(self, directory, force=False, **notes):
         """Write everything that from_pretrained needs, in one step; notes are kept beside it.
@@ -67,7 +74,8 @@ class Pipeline:
         require(force or not directory.exists(), f"{directory} exists; choose another, or force")
         tensors = {
             name: {key: value.half() for key, value in part.state_dict().items()}
-            for name, part in (("vae", self.vae), ("sora", self.sora))
+            for name, part in (("vae", self.vae), ("sora", self.sora), ("expander", self.expander))
+            if part is not None
         }
         meta = {"config": to_dict(self.config), "merges": self.tokenizer.merges, "words": sorted(self.words)}
         checkpoint.save(directory, tensors, {**meta, **notes})
@@ -75,6 +83,38 @@ class Pipeline:
     def unknown_words(self, prompt):
         """The words of a prompt that training never saw, in their order."""
         return [word for word in words_of(prompt) if word not in self.words]
+
+    @torch.no_grad()
+    def expand(self, prompt, frames=None, seed=0):
+        """A short prompt told at length, as the world's long captions are; what it leaves open is chosen.
+
+        prompt: a string, or a list of B; frames: of the video that is meant, 1 is an image; seed: of the
+        first, the next has the next. As they are, but in lower case, come back prompts of BRIEF words or
+        more, those with words that training never showed, and all where the model has no expander. Raises
+        UserError.
+        """
+        prompts = [text.lower() for text in prompts_of(prompt)]
+        brief = [len(text.split()) < BRIEF and not self.unknown_words(text) for text in prompts]
+        places = [i for i, short in enumerate(brief) if short and self.expander]
+        frames = self.config.frames if frames is None else frames
+        check_size(self.config.size, frames)
+        # Of their own, so that the words and the noise of a video have nothing to do with one another.
+        sources = [g.manual_seed(2**62 + g.initial_seed()) for g in sources_of(seed, len(prompts))]
+        for part in (places[i : i + BATCH] for i in range(0, len(places), BATCH)):
+            tokens, mask = self.tokenize([prompts[i] for i in part])
+            text, most = self.sora.text(tokens, mask), self.config.text.max_tokens
+            written = self.expander.write(frames, text, mask, most, [sources[i] for i in part])
+            for i, row in zip(part, written, strict=True):
+                prompts[i] = self._spelled(row or []) or prompts[i]
+        return prompts[0] if isinstance(prompt, str) else prompts
+
+    def _spelled(self, tokens):
+        """The prompt that tokens spell, or none, where they spell no text, or one that is too long."""
+        try:
+            text = self.tokenizer.decode(tokens).strip()
+        except UnicodeDecodeError:
+            return ""
+        return text if len(self.tokenizer.encode(text)) <= self.config.text.max_tokens else ""
 
     @property
     def device(self):
@@ -151,14 +191,34 @@ class Pipeline:
             made.append(z)
         return torch.cat(made)
 
+    def tokenize(self, texts):
+        """Prompts as the networks read them, in lower case: (tokens, mask), (B, L) each."""
+        texts = [text.lower() for text in texts]
+        return [x.to(self.device) for x in tokenize(self.tokenizer, texts, self.config.text.max_tokens)]
+
     def _reader(self, texts, actions):
         """A denoiser that has read some prompts, B or one for all."""
-        tokens, mask = tokenize(self.tokenizer, [text.lower() for text in texts], self.config.text.max_tokens)
-        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        tokens, mask = self.tokenize(texts)
         text = self.sora.text(tokens, mask)
         return lambda z_t, t: self.sora.dit(
             z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
         )
+
+
+def prompts_of(prompt):
+    """A prompt or several, as a list. Raises UserError for one that says nothing."""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    require(prompts, "there is no prompt; give at least one")
+    for text in prompts:
+        require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
+    return prompts
+
+
+def sources_of(seed, count):
+    """A source of randomness for each video: the first has this seed, the next the next."""
+    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
+    require(fine, f"the seed {seed} must be a whole number from 0")
+    return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]
 
 
 def check_device(device):

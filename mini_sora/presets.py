@@ -8,8 +8,11 @@ from .diffusion import TimeSampling
 from .dit import DiTConfig
 from .fit import FitConfig
 from .model import ModelConfig, SamplerConfig
+from .prompts import ExpanderConfig
 from .text import TextConfig
 from .vae import VAEConfig
+
+WORLD = ("shapes", "bounce", "occlusion", "camera", "change", "play")
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,25 @@ class DiTTraining:
 
 
 @dataclass(frozen=True)
+class ExpanderTraining:
+    """Of the expander, if the model has one: it learns from pairs of captions, when the text encoder, which
+    reads for it, is done. families: whose captions, each as often; not shapes-simple, whose are all short."""
+
+    families: tuple[str, ...] = WORLD
+    fit: FitConfig = FitConfig(
+        steps=4000, batch=64, adam_rate=3e-3, muon_rate=0.02, ema=0.995, preview_every=1000
+    )
+
+    def __post_init__(self):
+        unknown = set(self.families) - set(WORLD)
+        require(self.families and not unknown, f"expander.families is {self.families}; some of {WORLD}")
+        require(self.fit.batch <= 4096, f"expander.fit.batch is {self.fit.batch}; 4096 at most")
+        require(not self.fit.graphs, "expander.fit.graphs is of no use, as no two batches have one shape")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run: the grids, the model, and its two trainings. A batch is so many
+    """Everything that decides a run: the grids, the model, and its trainings. A batch is so many
     clips of the model's own size and length, or as many tokens of another. start: a shipped preset, or the
     directory of a run, whose VAE is kept and whose text encoder and DiT learn on; none: from scratch."""
 
@@ -72,6 +92,12 @@ class TrainConfig:
     model: ModelConfig = ModelConfig()
     vae: VAETraining = VAETraining()
     dit: DiTTraining = DiTTraining()
+    expander: ExpanderTraining = ExpanderTraining()
+
+    @property
+    def expands(self):
+        """Whether an expander is trained: not by a folder's captions, of one wording each."""
+        return bool(self.model.expander.layers) and not self.data.folder
 
     def __post_init__(self):
         check_numbers(self, judged=(1, 10_000), seed=(0, 2**20))
@@ -82,6 +108,12 @@ class TrainConfig:
                     self.model.latent_shape((side, other), frames)
         unknown = set(self.vae.families) - set(self.model.families)
         require(not unknown, f"vae.families has {', '.join(unknown)}, which model.families lacks")
+        for name, how in (("vae", self.vae), ("expander", self.expander)):
+            require(how.fit.steps, f"{name}.fit.steps is 0; it is 1 or more")
+        fine = self.dit.fit.steps or (self.start and self.expands)
+        require(fine, "dit.fit.steps is 0; it is 1 or more, but where a started model gets an expander alone")
+        fine = not self.expands or self.start or self.data.long_prompts
+        require(fine, "an expander writes long prompts, which the DiT has to know; set data.long_prompts")
         largest = max(self.vae.fit.batch, self.dit.fit.batch)
         fine = self.data.folder or self.data.most >= largest
         require(fine, f"data.most is {self.data.most}, less than a batch of {largest}; set it, too")
@@ -97,7 +129,6 @@ class TrainConfig:
 
 
 _QUICK = TrainConfig()
-_WORLD = ("shapes", "bounce", "occlusion", "camera", "change", "play")
 _SMOKE_FIT = FitConfig(steps=4, batch=4, warmup=1, save_every=2, preview_every=4)
 PRESETS = {
     "quick": _QUICK,
@@ -121,14 +152,17 @@ PRESETS = {
     ),
     "smoke": TrainConfig(
         judged=4,
+        data=DataConfig(long_prompts=0.5),
         model=ModelConfig(
             vae=VAEConfig(channels=4, frame_width=8, width=16),
-            text=TextConfig(width=32, layers=1, merges=40),
+            text=TextConfig(width=32, layers=1, merges=40, max_tokens=400),
             dit=DiTConfig(width=48, layers=2, heads=2),
+            expander=ExpanderConfig(width=32, layers=1, heads=2),
             sampling=SamplerConfig(steps=4),
         ),
         vae=VAETraining(stored=4, fit=_SMOKE_FIT),
         dit=DiTTraining(stored=4, fit=_SMOKE_FIT),
+        expander=ExpanderTraining(families=("shapes",), fit=_SMOKE_FIT),
     ),
     "tiny": TrainConfig(
         judged=32,
@@ -143,12 +177,13 @@ PRESETS = {
             vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
+            expander=ExpanderConfig(layers=3),
             sampling=SamplerConfig(sampler="euler"),
-            families=("shapes-simple", "shapes", "shapes", *_WORLD),
+            families=("shapes-simple", "shapes", "shapes", *WORLD),
             versatile=True,
         ),
         vae=VAETraining(
-            families=(*_WORLD, "camera", "change", "play", "shapes"),
+            families=(*WORLD, "camera", "change", "play", "shapes"),
             stored=2500,
             fit=FitConfig(steps=3600, batch=8, adam_rate=3e-3, muon_rate=0.02, ema=0.999, preview_every=1200),
         ),

@@ -148,7 +148,7 @@ def kept(folder):
 def digest(sora):
     """What the weights are, as text: others have another."""
     made = hashlib.sha256()
-    for part in (sora.vae, sora.sora):
+    for part in filter(None, (sora.vae, sora.sora, sora.expander)):
         for value in part.state_dict().values():
             made.update(value.cpu().numpy().tobytes())
     return made.hexdigest()

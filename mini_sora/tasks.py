@@ -14,29 +14,41 @@ from torch.nn import functional as F
 from .config import require
 from .data import to_pixels, to_uint8
 from .model import check_size
-from .pipeline import Pipeline
+from .pipeline import Pipeline, prompts_of, sources_of
 from .video import FPS, MAX_FRAMES, Video
 
 
 class MiniSora(Pipeline):
     """A trained Mini-Sora: text to video, and all that follows from it."""
 
-    def generate(self, prompt, size=None, frames=None, seconds=None, seed=0, actions=None, **options):
+    def generate(
+        self, prompt, size=None, frames=None, seconds=None, seed=0, actions=None, expand=True, **options
+    ):
         """Text to video.
 
         prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; frames:
         T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length
         is made window by window; seed: of the first video, the next has the next; actions: whole
         numbers (B, T - 1), what is done before each frame but the first, 0 for none, for a model that
-        knows actions; options: progress, a callable given (done, all), and sampler, steps,
+        knows actions; expand: whether a short prompt is told at length first, where no actions are given (see
+        Pipeline.expand); options: progress, a callable given (done, all), and sampler, steps,
         guidance and the like (see SamplerConfig). The same seed and arguments give the same video.
         Raises UserError.
         """
-        pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, **options))
+        pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
 
     def stream(
-        self, prompt, size=None, frames=None, seconds=None, seed=0, actions=None, progress=None, **options
+        self,
+        prompt,
+        size=None,
+        frames=None,
+        seconds=None,
+        seed=0,
+        actions=None,
+        expand=True,
+        progress=None,
+        **options,
     ):
         """As generate, piece by piece as they are made: yields uint8 (B, n, H, W, 3), T frames in all.
         What it holds in memory does not grow with T."""
@@ -52,7 +64,9 @@ class MiniSora(Pipeline):
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
         told = part(progress, 0, whole, frames)
-        z = self._film(prompts, sources, shape, actions=first, progress=told, **options)
+        # What goes on from there is given, and need not agree with what an expansion says of the beginning.
+        texts = self.expand(prompts, frames, seed) if expand and actions is None else prompts
+        z = self._film(texts, sources, shape, actions=first, progress=told, **options)
         clip = self.decode(z)
         yield clip
         told = part(progress, whole, frames - whole, frames)
@@ -100,16 +114,17 @@ class MiniSora(Pipeline):
         clips, between = self._lead_over(a, b, prompt, frames, seed, **options)
         return answer(prompt, np.concatenate([clips[0], between, clips[1]], axis=1))
 
-    def loop(self, prompt, video=None, frames=16, size=None, seed=0, progress=None, **options):
+    def loop(self, prompt, video=None, frames=16, size=None, seed=0, progress=None, expand=True, **options):
         """A video that can be played round and round: its end leads over to its beginning.
 
         video: the one to close, of 4 frames or more, or a list of B; one is made from the prompt where
-        there is none. frames: of those that close it, a multiple of 4; size: of a video that is made.
+        there is none. frames: of those that close it, a multiple of 4; size, expand: of a video that is made.
         The rest as in generate.
         """
         require(video is None or size is None, "size is that of the video; leave it out")
         if video is None:
-            video = self.generate(prompt, size, seed=seed, progress=part(progress, 0, 1, 2), **options)
+            first = part(progress, 0, 1, 2)
+            video = self.generate(prompt, size, seed=seed, expand=expand, progress=first, **options)
             progress = part(progress, 1, 1, 2)
         clips, between = self._lead_over(video, video, prompt, frames, seed, progress=progress, **options)
         return answer(prompt, np.concatenate([clips[0], between], axis=1))
@@ -256,15 +271,6 @@ class MiniSora(Pipeline):
         return self.config.latent_shape(size, 1 + (frames - 1) // chunk * chunk)[1]
 
 
-def prompts_of(prompt):
-    """A prompt or several, as a list. Raises UserError for one that says nothing."""
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    require(prompts, "there is no prompt; give at least one")
-    for text in prompts:
-        require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
-    return prompts
-
-
 def clips_of(video, prompt):
     """The videos or pictures that belong to a prompt, or to a list, as uint8 (B, T, H, W, 3)."""
     videos = [video] if isinstance(prompt, str) else list(video)
@@ -304,10 +310,3 @@ def answer(prompt, frames):
     if isinstance(prompt, str):
         return Video(frames[0], prompt)
     return [Video(video, text) for video, text in zip(frames, prompt, strict=True)]
-
-
-def sources_of(seed, count):
-    """A source of randomness for each video: the first has this seed, the next the next."""
-    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
-    require(fine, f"the seed {seed} must be a whole number from 0")
-    return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]

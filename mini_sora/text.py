@@ -70,7 +70,7 @@ class Tokenizer:
         return [*tokens, END]
 
     def decode(self, tokens):
-        """The exact inverse of encode."""
+        """The exact inverse of encode. Raises UnicodeDecodeError for tokens that spell no text."""
 
         def spell(token):
             if token < 256:

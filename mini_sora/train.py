@@ -13,19 +13,21 @@ import torch
 
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
-from .data import cores, to_pixels
-from .evaluate import judge, scores, sheet, through_vae
+from .data import Captions, cores, to_pixels
+from .evaluate import faithful, judge, scores, sheet, through_vae
 from .fit import fit, read_metrics
 from .model import Sora
-from .objectives import course, dit_objective, reused, stream, to_latents, vae_objective
+from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
 from .pipeline import check_device
+from .prompts import Expander
 from .report import digest, evaluate, keep, show, table
 from .rows import Row, film
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
 
-LEAVES = ("vae", "dit", "model", "report", "training.txt", "config.json")  # what a run leaves in --out
+# What a run leaves in --out, its settings last.
+LEAVES = ("vae", "dit", "expander", "model", "report", "training.txt", "config.json")
 
 
 def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
@@ -44,7 +46,9 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
         require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
         advice = "go on with --resume, replace it with --force, or choose another --out"
         require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
-        lost = resume and (out / "model").is_dir() and not checkpoint.steps_of(out / "dit" / "checkpoints")
+        trained = [name for name, its in (("dit", config.dit.fit.steps), ("expander", config.expands)) if its]
+        whole = all(checkpoint.steps_of(out / name / "checkpoints") for name in trained)
+        lost = resume and (out / "model").is_dir() and not whole
         require(not lost, f"{out} has a model, but not the checkpoints to go on from; start with --force")
     with checkpoint.locked(out) if leads else nullcontext():
         if leads:
@@ -97,6 +101,8 @@ class Stages:
     def run(self):
         vae = self.timed("vae", self.train_vae)
         sora = self.timed("dit", self.train_dit, vae)
+        if self.config.expands:
+            sora = self.timed("expander", self.train_expander, sora)
         if parallel.place()[0] > 0:
             return sora, None
         sora.save_pretrained(self.out / "model", force=True, train=to_dict(self.config))
@@ -130,8 +136,10 @@ class Stages:
             "",
             self.table(),
         ]
-        for name in ("dit",) if self.start else ("vae", "dit"):
+        for name in ("vae", "dit", "expander"):
             rows = read_metrics(self.out / name)
+            if not rows:  # a stage that this run left out
+                continue
             steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
             found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
             span = max(1, len(steps) // lines)
@@ -210,6 +218,8 @@ class Stages:
             tokenizer = Tokenizer.train(words, c.model.text.merges)
         tokenize(tokenizer, words, c.model.text.max_tokens)  # to refuse what is too long before training
         sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
+        if self.start and not how.fit.steps:
+            return sora, "", f"that of {c.start}"
 
         encode = to_latents(vae, how.fit.precision)
         store = partial(reused, how, change=encode)
@@ -230,6 +240,27 @@ class Stages:
         out = self.out / "dit"
         _, value = fit(network, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
         return sora, f"{value:.4f}", f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}M parameters"
+
+    def train_expander(self, sora):
+        c, how = self.config, self.config.expander
+        torch.manual_seed(c.seed + 2)
+        expander = Expander(c.model.expander, sora.tokenizer.size, c.model.text.width).to(self.device)
+        if self.start and self.start.config.expander == c.model.expander:
+            expander.load_state_dict(self.start.expander.state_dict())
+        reads = digest(sora)
+        sora = MiniSora(c.model, sora.vae, sora.sora, sora.tokenizer, sora.words, expander)
+        data = Captions(c.data, how.families, how.fit.batch, c.seed + (3 << 20))
+        prompts = [brief for brief, _ in data.unseen(32, c.model.size, c.model.frames)]
+
+        def preview(_):
+            long = sora.expand(prompts)
+            text = "\n\n".join(f"{prompt}\n    {told}" for prompt, told in zip(prompts, long, strict=True))
+            return {"faithful": faithful(prompts, long)}, text
+
+        setup = {"model": to_dict(c.model), "expander": to_dict(how), "reads": reads}
+        loss, out = expander_objective(sora), self.out / "expander"
+        _, value = fit(expander, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
+        return sora, f"{value:.4f}", f"{faithful(prompts, sora.expand(prompts)):.1%} of prompts kept"
 
     def judge(self, sora):
         if self.config.data.folder:

@@ -129,6 +129,7 @@ def test_a_trained_model_learns_on(place, smoke, smoke_run, tmp_path, capsys):
     assert main([*own, *little, "--out", str(tmp_path / "run")]) == 0
     sora = MiniSora.from_pretrained(tmp_path / "run")
     assert sora.tokenizer.merges == smoke.tokenizer.merges and sora.words > smoke.words
+    assert smoke.expander and sora.expander is None  # which would tell own prompts in the world's words
     tables = [(s.vae.state_dict(), s.sora.state_dict()) for s in (sora, smoke)]
     assert all(torch.equal(value, tables[1][0][name]) for name, value in tables[0][0].items())
     assert all((value - tables[1][1][name]).abs().max() < 1e-2 for name, value in tables[0][1].items())

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"config", "layers", "patches", "parallel"},
     {"muon", "graphs", "checkpoint", "diffusion", "vae", "text", "dit"},
-    {"samplers", "video"},
+    {"samplers", "video", "prompts"},
     {"media", "data"},
     {"folder", "viz", "model"},
     {"pipeline", "evaluate", "compare"},

@@ -22,7 +22,7 @@ class Truth:
     def __init__(self, monkeypatch):
         tiny = MiniSora.from_pretrained("tiny")
         self.config = dataclasses.replace(tiny.config, families=("shapes", "play"))
-        self.vae, self.asked = tiny.vae, []
+        self.vae, self.asked, self.expander = tiny.vae, [], True
         self.spoil = lambda video, scene: video
         scenes_of = measures.scenes_of
         monkeypatch.setattr(measures, "scenes_of", lambda *a, **k: self.note(scenes_of(*a, **k)))
@@ -33,6 +33,11 @@ class Truth:
 
     def answer(self, clips):
         return [Video(self.spoil(clip.video.copy(), clip), clip.caption) for clip in clips]
+
+    def expand(self, prompts, **_):
+        rows = [measures.Row("", name, frames=self.config.frames) for name in self.config.families]
+        long = {clip.caption: clip.long_caption for row in rows for clip in row.clips(COUNT)}
+        return [long[prompt] for prompt in prompts]
 
     def animate(self, images, prompts, **_):
         return self.answer(self.asked[-1])
@@ -93,6 +98,16 @@ def test_the_world_itself_is_fine(truth, name):
         assert fine(value, f"{sign} {aim * (0.97 if sign == '>=' else 1.03)}"), (
             f"{what}: {value} misses the aim"
         )
+
+
+def test_expansions_of_other_prompts_are_not_theirs(truth):
+    retell = truth.expand
+    truth.expand = lambda prompts, **_: retell(prompts[1:] + prompts[:1])
+    assert TASKS["expand"](truth, COUNT)["expand: all that was asked is told"][0] < 0.2
+    truth.expand = lambda prompts, **_: prompts
+    assert TASKS["expand"](truth, COUNT)["expand: all that was asked is told"][0] == 0
+    truth.expander = None
+    assert TASKS["expand"](truth, COUNT) == {}
 
 
 def backwards(video, scene):

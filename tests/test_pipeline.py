@@ -120,10 +120,10 @@ def test_capitals_do_not_matter(smoke):
     assert np.array_equal(smoke.generate("A RED circle").frames, smoke.generate("a red circle").frames)
 
 
-def test_any_prompt_gives_a_video(smoke):
+def test_any_prompt_gives_a_video(smoke, monkeypatch):
     for prompt in ("🦊 jumps", "a purple hexagon explodes", "\x00\x07", "ROT"):
         assert smoke.generate(prompt, steps=1).frames.shape == (17, 32, 32, 3)
-    smoke.words = frozenset({"a", "red", "rises"})
+    monkeypatch.setattr(smoke, "words", frozenset({"a", "red", "rises"}))
     assert smoke.unknown_words("A red dog RISES; sideways") == ["dog", "sideways"]
 
 

@@ -220,8 +220,8 @@ print(expand("a blue cross"))
 
 # %% [markdown]
 # **Explain.** What a prompt leaves open has to be chosen by somebody: by the model, from its noise, or by the one who expands
-# the prompt, in words. In words it can be read, and changed. Sora has a language model for it; here the world itself is asked
-# for a scene in which the short prompt is true.
+# the prompt, in words. In words it can be read, and changed. Sora has a language model for it, and `prompts.py` is a small one
+# of that kind, for models of the whole world; here the world itself is asked for a scene in which the short prompt is true.
 #
 # ## Exercises
 #

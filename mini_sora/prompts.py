@@ -1,0 +1,126 @@
+"""Prompt expansion: a short prompt, told at length, before it is filmed.
+
+A long prompt leaves less open, so a model follows it better; but people write short ones. Betker et al.
+2023 (DALL-E 3, section 4) and Sora let a language model write the long one. Here it is a small decoder
+(Vaswani et al. 2017): the DiT's text encoder reads the short prompt, and the decoder writes token by
+token. It learns from pairs of captions of the same scenes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .config import check_heads, check_numbers
+from .layers import Attention, FeedForward, rotary_angles
+from .text import END
+
+BRIEF = 30  # words: what is shorter can be told at length
+STARTS = 2  # what stands before the first token: one for images, another for videos
+
+
+@dataclass(frozen=True)
+class ExpanderConfig:
+    """width, layers, heads: of the decoder, which a model with 0 layers lacks; temperature: how freely it
+    chooses, 1 as in the captions that it learned from, towards 0 always the likeliest."""
+
+    width: int = 128
+    layers: int = 0
+    heads: int = 4
+    temperature: float = 0.4
+
+    def __post_init__(self):
+        check_numbers(self, low=1, high=4096, layers=(0, 256), temperature=(0.01, 10))
+        check_heads(self.width, self.heads)
+
+
+class ExpanderBlock(nn.Module):
+    """Self-attention to what is written, cross-attention to what was read, feed-forward; normalised after
+    each, as in TextBlock."""
+
+    def __init__(self, width, heads, text_width):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.attention = Attention(width, heads)
+        self.cross_attention = Attention(width, heads, context_width=text_width)
+        self.feed_forward = FeedForward(width)
+
+    def forward(self, x, text, mask, angles, causal, past=None):
+        """x: (B, N, D); text: (B, L, D'); mask: (B, L); angles: (N, d / 2); causal: (1, N, N)."""
+        x = x + self.norm1(self.attention(x, mask=causal, angles=angles, past=past))
+        x = x + self.norm2(self.cross_attention(x, text, mask))
+        return x + self.norm3(self.feed_forward(x))  # (B, N, D)
+
+
+class Expander(nn.Module):
+    """A causal transformer that writes a long prompt, given the vectors of a short one. What it reads a token
+    by is also what it writes it by (Press & Wolf 2017).
+
+    tokens: how many there are; text_width: of the text encoder's vectors, D'.
+    """
+
+    def __init__(self, config, tokens, text_width):
+        super().__init__()
+        self.config, self.tokens = config, tokens
+        self.embedding = nn.Embedding(tokens + STARTS, config.width)
+        self.blocks = nn.ModuleList(
+            ExpanderBlock(config.width, config.heads, text_width) for _ in range(config.layers)
+        )
+        self.norm0, self.norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+
+    def forward(self, written, text, mask, past=None):
+        """What may come after each token: the logits of the next.
+
+        written: (B, N) tokens, the start first; text: (B, L, D'); mask: (B, L) bool; past: a dictionary for
+        each block, in which it keeps what it needs of the tokens of earlier calls, so that only the new
+        ones have to be given. Returns (B, N, tokens), float32.
+        """
+        n, earlier = written.shape[1], past[0]["k"].shape[2] if past and past[0] else 0
+        place = torch.arange(earlier, earlier + n, device=written.device)[:, None].expand(-1, 3)
+        angles = rotary_angles(place, self.config.width // self.config.heads)  # (N, d / 2)
+        causal = torch.ones(1, n, earlier + n, dtype=torch.bool, device=written.device).tril(earlier)
+        x, text = self.norm0(self.embedding(written)), text.to(self.embedding.weight.dtype)  # (B, N, D)
+        for i, block in enumerate(self.blocks):
+            x = block(x, text, mask, angles, causal, past[i] if past else None)
+        logits = self.norm(x) @ self.embedding.weight[: self.tokens].T  # (B, N, tokens)
+        return logits.float() / math.sqrt(self.config.width)
+
+    def start(self, frames, count):
+        """What stands before the first token of prompts for clips of so many frames: (count, 1)."""
+        which = self.tokens + int(frames > 1)
+        return torch.full((count, 1), which, device=self.embedding.weight.device)
+
+    @torch.no_grad()
+    def write(self, frames, text, mask, most, generators):
+        """A long prompt for each short one, drawn token by token.
+
+        frames: of the clips that are meant; text: (B, L, D'); mask: (B, L); most: tokens to write;
+        generators: B, so that each prompt is the same alone or among others, but for rounding. Returns
+        lists of tokens, without the end; None where none came.
+        """
+        latest, past, written = self.start(frames, len(text)), [{} for _ in self.blocks], []
+        ended = torch.zeros(len(text), dtype=torch.bool, device=text.device)
+        while len(written) < most and not ended.all():
+            logits = self(latest, text, mask, past)[:, -1]  # (B, tokens)
+            reach = (logits.double() / self.config.temperature).softmax(-1).cumsum(-1)
+            draw = torch.stack([torch.rand(1, generator=g, dtype=torch.double) for g in generators])
+            latest = torch.searchsorted(reach, draw.to(reach.device) * reach[:, -1:], right=True)
+            latest = latest.clamp(max=self.tokens - 1)  # (B, 1)
+            ended |= latest[:, 0] == END
+            written.append(latest)
+        rows = torch.cat(written, dim=1).tolist()
+        return [row[: row.index(END)] if END in row else None for row in rows]
+
+
+def expansion_loss(forward, start, long, filled, text, mask):
+    """Cross-entropy of each next token of the long prompts, nats.
+
+    forward: Expander.forward; start: (B, 1); long, filled: (B, N) tokens, the end last, and where there
+    are any; text: (B, L, D') and mask: (B, L), of the short prompts.
+    """
+    before = torch.cat([start, long[:, :-1]], dim=1)
+    logits = forward(before, text, mask)  # (B, N, tokens)
+    return F.cross_entropy(logits[filled], long[filled])
