@@ -213,6 +213,7 @@ PRESETS["tiny-gpu"] = replace(  # the same model, for ten minutes of a GPU besid
             _TINY.dit.fit, steps=8700, batch=512, decay=0.8, graphs=True, workers=13, save_every=4000
         ),
     ),
+    expander=ExpanderTraining(fit=replace(_TINY.expander.fit, workers=8)),
 )
 PRESETS["small"] = replace(
     _TINY,
@@ -232,6 +233,7 @@ PRESETS["small"] = replace(
         stored=0,
         fit=replace(_TINY.dit.fit, steps=30_000, batch=64, workers=12),
     ),
+    expander=ExpanderTraining(fit=replace(_TINY.expander.fit, workers=8)),
 )
 PRESETS["base"] = replace(
     PRESETS["small"],
