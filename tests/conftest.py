@@ -30,3 +30,16 @@ def smoke_run(tmp_path_factory):
 def smoke(smoke_run):
     """The model that the smoke run left."""
     return MiniSora.from_pretrained(smoke_run)
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command that must fail with one sentence; returns the sentence."""
+
+    def run(*argv, command=main):
+        assert command([str(a) for a in argv]) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert "Traceback" not in "".join(error)
+        return error[-1]
+
+    return run

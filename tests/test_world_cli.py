@@ -1,0 +1,51 @@
+"""The command line of the world: what it writes, and what it refuses."""
+
+import pytest
+
+from data_gen.__main__ import main as data_gen
+
+
+def test_data_gen_writes_clips(tmp_path, fails):
+    argv = ["shapes", "--seed", "7", "--count", "2", "-o", str(tmp_path / "clips")]
+    assert data_gen(argv) == 0
+    assert len(list((tmp_path / "clips").glob("*.gif"))) == len(list((tmp_path / "clips").glob("*.txt"))) == 2
+    assert "exists" in fails(*argv, command=data_gen)
+    assert data_gen([*argv, "--force"]) == 0
+
+
+def test_data_gen_follows_no_link(tmp_path, fails):
+    mine, folder = tmp_path / "mine.txt", tmp_path / "clips"
+    mine.write_bytes(b"mine")
+    folder.mkdir()
+    (folder / "shapes-train-000000.gif").symlink_to(tmp_path / "nowhere")
+    (folder / "shapes-train-000000.txt").symlink_to(mine)
+    argv = ["shapes", "-o", str(folder)]
+    assert "exists" in fails(*argv, command=data_gen)
+    assert data_gen([*argv, "--force"]) == 0
+    assert mine.read_bytes() == b"mine" and not (tmp_path / "nowhere").exists()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "shapes-train-000000.gif",
+        "shapes-train-000000.txt",
+    ]
+
+
+def test_data_gen_replaces_no_picture_unasked(tmp_path, fails):
+    (tmp_path / "shapes.png").write_bytes(b"mine")
+    assert "exists" in fails("--gallery", tmp_path, command=data_gen)
+    assert (tmp_path / "shapes.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        (("--size", "33x32"), "33"),
+        (("--frames", "4"), "1 + 4n"),
+        (("--count", "0"), "--count"),
+        (("--seed", "-2"), "seed"),
+        (("--split", "x"), "split"),
+        (("--colour", "x"), "--colour"),
+    ],
+)
+def test_data_gen_mistakes(change, word, tmp_path, fails):
+    assert word in fails("shapes", "-o", tmp_path / "c", *change, command=data_gen)
+    assert not (tmp_path / "c").exists()
