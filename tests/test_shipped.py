@@ -1,0 +1,30 @@
+"""What is shipped is what was measured: the weights, their reports, and the tables of the README."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mini_sora import MiniSora
+from mini_sora.pipeline import WEIGHTS
+from mini_sora.report import digest, table
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SHIPPED = [pytest.param(path, id=path.name) for path in sorted(WEIGHTS.iterdir()) if path.is_dir()]
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_the_report_is_of_these_weights(folder):
+    sora, report = MiniSora.from_pretrained(folder), json.loads((folder / "report.json").read_text())
+    assert report["digest"] == digest(sora)
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_the_readme_has_the_whole_report(folder):
+    lines = table(json.loads((folder / "report.json").read_text())).splitlines()
+    assert [line for line in lines if line not in README] == []
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_it_is_small(folder):
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 20_000_000
