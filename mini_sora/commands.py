@@ -89,8 +89,11 @@ def _add(sub, *flags, several=False):
         "direction": (str, "forward or backward (forward)"),
     }
     for flag in flags:
-        kind, help = known[flag]
-        sub.add_argument(f"--{flag}", type=kind, help=help)
+        if flag == "no-expand":
+            add_expand(sub)
+        else:
+            kind, help = known[flag]
+            sub.add_argument(f"--{flag}", type=kind, help=help)
     add_sampling(sub)
 
 
@@ -110,8 +113,7 @@ def _read(sora, args, path):
 
 def add_generate(sub):
     sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
-    _add(sub, "size", "frames", "seconds", several=True)
-    add_expand(sub)
+    _add(sub, "size", "frames", "seconds", "no-expand", several=True)
 
 
 def run_generate(args):
@@ -126,7 +128,7 @@ def run_generate(args):
     require(output.suffix.lower() not in FORMATS, named)
     check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
     sora = _loaded(args, *args.prompt)
-    _tell(sora, args)
+    _tell(sora, args, args.prompt)
     began = time.perf_counter()
     with progress_bar("denoising") as progress:
         asked = _asked(args)
@@ -191,14 +193,15 @@ def _asked(args):
 
 
 def _generate(sora, args, **options):
-    _tell(sora, args)
+    _tell(sora, args, args.prompt)
     return (piece[0] for piece in sora.stream(args.prompt[0], **_asked(args), **options))
 
 
-def _tell(sora, args):
+def _tell(sora, args, prompts):
     """Show what becomes of short prompts before they are filmed."""
-    expansions = args.prompt if args.no_expand else sora.expand(args.prompt, args.frames, args.seed)
-    for prompt, expansion in zip(args.prompt, expansions, strict=True):
+    frames = getattr(args, "frames", None)
+    expansions = prompts if args.no_expand else sora.expand(prompts, frames, args.seed)
+    for prompt, expansion in zip(prompts, expansions, strict=True):
         if expansion not in (prompt, prompt.lower()):
             print(f"told at length: {expansion}")
 
@@ -221,9 +224,12 @@ def _connect(sora, args, **options):
 
 
 def _loop(sora, args, **options):
-    video = _read(sora, args, args.video) if args.video else None
-    asked = _given(args, frames="between", **({} if args.video else {"size": "size"}))
-    return [sora.loop(args.prompt, video, **asked, **options).frames]
+    asked = _given(args, frames="between")
+    if args.video:
+        return [sora.loop(args.prompt, _read(sora, args, args.video), **asked, **options).frames]
+    _tell(sora, args, [args.prompt])
+    asked |= {**_given(args, size="size"), "expand": not args.no_expand}
+    return [sora.loop(args.prompt, **asked, **options).frames]
 
 
 def _edit(sora, args, **options):
@@ -279,7 +285,12 @@ ASKS = {
     "loop": (
         "make a video that can be played round and round",
         'loop "a red circle moves left" -o loop.gif',
-        _task(_loop, ("between", "size", "fit"), prompt=_PROMPT, video_="one to close, instead of a new one"),
+        _task(
+            _loop,
+            ("between", "size", "fit", "no-expand"),
+            prompt=_PROMPT,
+            video_="one to close, instead of a new one",
+        ),
     ),
     "edit": (
         "make a video again to fit another prompt",

@@ -172,6 +172,17 @@ def test_a_video_is_made_from_the_expansion(smoke, writing):
     assert (told == other).all() and (told != plain).any()
 
 
+@pytest.mark.parametrize("command", ["generate", "loop"])
+def test_a_command_shows_what_it_films(command, smoke, writing, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(MiniSora, "from_pretrained", lambda *args, **options: smoke)
+    argv = [command, "a red circle moves left", "-o", str(tmp_path / "told.gif")]
+    assert main(argv) == 0
+    assert f"told at length: {writing[0][0]}\n" in capsys.readouterr().out
+    assert main([*argv[:-1], str(tmp_path / "plain.gif"), "--no-expand"]) == 0
+    assert "told at length" not in capsys.readouterr().out
+    assert (tmp_path / "told.gif").read_bytes() != (tmp_path / "plain.gif").read_bytes()
+
+
 def test_later_windows_are_asked_for_what_was_asked(smoke, writing, monkeypatch):
     film, asked = smoke._film, []
     monkeypatch.setattr(
