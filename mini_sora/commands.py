@@ -199,7 +199,7 @@ def _generate(sora, args, **options):
 
 def _tell(sora, args, prompts):
     """Show what becomes of short prompts before they are filmed."""
-    frames = getattr(args, "frames", None)
+    frames = 5 if getattr(args, "seconds", None) else getattr(args, "frames", None)  # whether it moves counts
     expansions = prompts if args.no_expand else sora.expand(prompts, frames, args.seed)
     for prompt, expansion in zip(prompts, expansions, strict=True):
         if expansion not in (prompt, prompt.lower()):
@@ -228,8 +228,7 @@ def _loop(sora, args, **options):
     if args.video:
         return [sora.loop(args.prompt, _read(sora, args, args.video), **asked, **options).frames]
     _tell(sora, args, [args.prompt])
-    asked |= {**_given(args, size="size"), "expand": not args.no_expand}
-    return [sora.loop(args.prompt, **asked, **options).frames]
+    return [sora.loop(args.prompt, **_asked(args) | asked, **options).frames]
 
 
 def _edit(sora, args, **options):

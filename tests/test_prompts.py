@@ -172,15 +172,26 @@ def test_a_video_is_made_from_the_expansion(smoke, writing):
     assert (told == other).all() and (told != plain).any()
 
 
-@pytest.mark.parametrize("command", ["generate", "loop"])
+@pytest.mark.parametrize("command", [("generate", "--frames", "5"), ("loop", "--between", "8")])
 def test_a_command_shows_what_it_films(command, smoke, writing, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(MiniSora, "from_pretrained", lambda *args, **options: smoke)
-    argv = [command, "a red circle moves left", "-o", str(tmp_path / "told.gif")]
+    argv = [*command, "a red circle moves left", "--seed", "7", "-o", str(tmp_path / "told.gif")]
     assert main(argv) == 0
+    shown, filmed = writing[1]
+    assert shown == filmed
     assert f"told at length: {writing[0][0]}\n" in capsys.readouterr().out
     assert main([*argv[:-1], str(tmp_path / "plain.gif"), "--no-expand"]) == 0
     assert "told at length" not in capsys.readouterr().out
     assert (tmp_path / "told.gif").read_bytes() != (tmp_path / "plain.gif").read_bytes()
+
+
+def test_several_prompts_are_shown_as_they_are_filmed(smoke, writing, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(MiniSora, "from_pretrained", lambda *args, **options: smoke)
+    writing[0].append("there is a blue square that rises")
+    prompts = ["a red circle moves left", "a blue square rises"]
+    assert main(["generate", *prompts, "-o", str(tmp_path / "many")]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"told at length: {row}\n" in printed for row in writing[0])
 
 
 def test_later_windows_are_asked_for_what_was_asked(smoke, writing, monkeypatch):

@@ -83,5 +83,5 @@ def test_an_interrupted_run_resumes_exactly(stage, number, tmp_path, whole_run):
     assert process.returncode == (143 if number == signal.SIGTERM else -number)
     assert steps_of(out / stage / "checkpoints")[-1][0] < 30
     assert main(["train", *FLAGS, "--out", str(out), "--resume"]) == 0
-    for name in ("sora.safetensors", "vae.safetensors"):
+    for name in ("sora.safetensors", "vae.safetensors", "expander.safetensors"):
         assert (out / "model" / name).read_bytes() == (whole_run / "model" / name).read_bytes()
