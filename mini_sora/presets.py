@@ -69,7 +69,7 @@ class ExpanderTraining:
 
     families: tuple[str, ...] = WORLD
     fit: FitConfig = FitConfig(
-        steps=4000, batch=64, adam_rate=3e-3, muon_rate=0.02, ema=0.995, preview_every=1000
+        steps=2000, batch=64, adam_rate=3e-3, muon_rate=0.02, ema=0.995, preview_every=1000
     )
 
     def __post_init__(self):
@@ -177,7 +177,7 @@ PRESETS = {
             vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
-            expander=ExpanderConfig(layers=3),
+            expander=ExpanderConfig(width=96, layers=2),
             sampling=SamplerConfig(sampler="euler"),
             families=("shapes-simple", "shapes", "shapes", *WORLD),
             versatile=True,
@@ -225,6 +225,7 @@ PRESETS["small"] = replace(
         vae=VAEConfig(channels=8, frame_width=96, width=256, blocks=4),
         text=TextConfig(width=256, layers=4, merges=600, heads=8),
         dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
+        expander=ExpanderConfig(layers=3),
     ),
     vae=replace(_TINY.vae, stored=0, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
     dit=replace(
