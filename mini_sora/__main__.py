@@ -11,7 +11,7 @@ import torch
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
-from .commands import ASKS, add_expand, add_sampling, progress_bar, sampling_of, whole
+from .commands import ASKS, NO_EXPAND, add_sampling, progress_bar, sampling_of, whole
 from .config import Parser, UserError, add_flags, require, to_dict, with_flags
 from .data import cores
 from .fit import compute_dtype
@@ -76,7 +76,7 @@ def build_parser():
     sub.add_argument("--resume", action="store_true", help="go on with the report there, row by row")
     sub.add_argument("--force", action="store_true", help="replace what is there")
     add_sampling(sub)
-    add_expand(sub)
+    sub.add_argument("--no-expand", **NO_EXPAND)
 
     sub = command(
         "gallery",

@@ -16,6 +16,9 @@ from .pipeline import warn_unknown
 from .tasks import MiniSora
 from .video import FORMATS, Video, check_output, check_writable, encode
 
+# The flag of commands that a model may expand prompts for.
+NO_EXPAND = {"action": "store_true", "help": "film short prompts as they are"}
+
 
 def parse_size(text):
     """'32x56' -> (32, 56), height first."""
@@ -58,11 +61,6 @@ def add_sampling(sub):
     sub.add_argument("--guidance", type=number, help="how strictly to follow the prompt; 1 is no guidance")
 
 
-def add_expand(sub):
-    """The flag of commands that a model may expand prompts for."""
-    sub.add_argument("--no-expand", action="store_true", help="film short prompts as they are")
-
-
 def sampling_of(args):
     """The sampling flags that were given."""
     names = ("seed", "sampler", "steps", "guidance")
@@ -75,25 +73,22 @@ def _add(sub, *flags, several=False):
     sub.add_argument("-o", "--output", required=True, help=kinds + ("; or a directory" if several else ""))
     sub.add_argument("--force", action="store_true", help="replace what is there")
     known = {
-        "frames": (whole, "1 + 4n frames, at 8 a second (as trained); 1 is an image"),
-        "seconds": (number, "instead of --frames; 60 is a minute"),
-        "more": (whole, "frames to add, a multiple of 4 (16)"),
-        "between": (whole, "frames between, a multiple of 4 (16)"),
-        "size": (
-            parse_size,
-            "height x width, multiples of 8; else as trained, a file at nearly its aspect",
-        ),
-        "strength": (number, "above 0, nearly as it is, to 1, make it all anew"),
-        "factor": (number, "how much larger, both ways (2)"),
-        "fit": (fit, f"a file of another aspect: {' or '.join(FITS)} (crop)"),
-        "direction": (str, "forward or backward (forward)"),
+        "frames": {"type": whole, "help": "1 + 4n frames, at 8 a second (as trained); 1 is an image"},
+        "seconds": {"type": number, "help": "instead of --frames; 60 is a minute"},
+        "more": {"type": whole, "help": "frames to add, a multiple of 4 (16)"},
+        "between": {"type": whole, "help": "frames between, a multiple of 4 (16)"},
+        "size": {
+            "type": parse_size,
+            "help": "height x width, multiples of 8; else as trained, a file at nearly its aspect",
+        },
+        "strength": {"type": number, "help": "above 0, nearly as it is, to 1, make it all anew"},
+        "factor": {"type": number, "help": "how much larger, both ways (2)"},
+        "fit": {"type": fit, "help": f"a file of another aspect: {' or '.join(FITS)} (crop)"},
+        "direction": {"help": "forward or backward (forward)"},
+        "no-expand": NO_EXPAND,
     }
     for flag in flags:
-        if flag == "no-expand":
-            add_expand(sub)
-        else:
-            kind, help = known[flag]
-            sub.add_argument(f"--{flag}", type=kind, help=help)
+        sub.add_argument(f"--{flag}", **known[flag])
     add_sampling(sub)
 
 
@@ -199,7 +194,7 @@ def _generate(sora, args, **options):
 
 def _tell(sora, args, prompts):
     """Show what becomes of short prompts before they are filmed."""
-    frames = 5 if getattr(args, "seconds", None) else getattr(args, "frames", None)  # whether it moves counts
+    frames = getattr(args, "frames", None)
     expansions = prompts if args.no_expand else sora.expand(prompts, frames, args.seed)
     for prompt, expansion in zip(prompts, expansions, strict=True):
         if expansion not in (prompt, prompt.lower()):
