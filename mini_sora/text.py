@@ -5,12 +5,14 @@ merges from the captions (Sennrich et al. 2016; byte level as in GPT-2). The enc
 together with the DiT. The empty prompt is the unconditional one that guidance needs.
 """
 
+import functools
 import itertools
 import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -150,13 +152,19 @@ class TextBlock(nn.Module):
         return x + self.norm2(self.feed_forward(x))
 
 
+@functools.lru_cache(2**15)
+def _encode(tokenizer, prompt):
+    """As tokenizer.encode, remembered, as training shows a batch many times."""
+    return tokenizer.encode(prompt)
+
+
 def tokenize(tokenizer, prompts, max_tokens, multiple=1):
     """Prompts -> tokens (B, L) and mask (B, L), L the longest's, rounded up to a multiple. Raises
     UserError if one is too long."""
     rows = []
     for prompt in prompts:
         # No merge in practice spells 64 bytes, so a text this long need not be read to be refused.
-        row = tokenizer.encode(prompt) if len(prompt) <= 64 * max_tokens else None
+        row = _encode(tokenizer, prompt) if len(prompt) <= 64 * max_tokens else None
         if row is None or len(row) > max_tokens:
             count = f"{len(row)} tokens" if row else f"{len(prompt)} characters"
             begin = f"the prompt {prompt[:40]!r}..."
@@ -166,5 +174,5 @@ def tokenize(tokenizer, prompts, max_tokens, multiple=1):
     longest = math.ceil(int(lengths.max()) / multiple) * multiple
     mask = torch.arange(longest) < lengths[:, None]
     tokens = torch.full(mask.shape, END)
-    tokens[mask] = torch.tensor(list(itertools.chain.from_iterable(rows)))
+    tokens[mask] = torch.from_numpy(np.fromiter(itertools.chain.from_iterable(rows), np.int64))
     return tokens, mask
