@@ -288,7 +288,7 @@ ASKS = {
     ),
     "edit": (
         "make a video again to fit another prompt",
-        'edit circle.gif "a blue circle moves left" --strength 0.6 -o blue.gif',
+        'edit circle.gif "a blue circle moves left" -o blue.gif',
         _task(_edit, ("strength", "size", "fit"), video=_FILE, prompt="what it is to show"),
     ),
     "upscale": (

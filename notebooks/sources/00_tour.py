@@ -25,7 +25,7 @@ sora = MiniSora.from_pretrained("quick")
 # %% [markdown]
 # ## A clip from a sentence
 #
-# `quick` is the smallest model of this project. It was trained in five minutes on clips of single bodies that
+# `quick` is the smallest model of this project. It was trained in some minutes on clips of single bodies that
 # move. Ask it for one.
 
 # %%
