@@ -1,6 +1,6 @@
 """A world that we wrote, so that every claim about a film of it can be checked exactly."""
 
-from .captions import describe, facts_of, parse, vocabulary
+from .captions import describe, facts_of, parse
 from .check import Report, check
 from .clips import Batch, Clip, make_batch, make_captions, make_clip
 from .families import FAMILIES
@@ -26,5 +26,4 @@ __all__ = [
     "make_clip",
     "observe",
     "parse",
-    "vocabulary",
 ]

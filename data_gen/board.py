@@ -54,7 +54,7 @@ class Push:
 
 
 def field(window):
-    """The board of a window: width and height in units, and its corner in short sides, to 1/4 unit."""
+    """The board of a window: width and height in units, and its corner in short sides, centred."""
     cells = tuple(floor(side * UNITS + 1e-9) - 1 for side in window[::-1])
     return cells, tuple((side - n / UNITS) / 2 for side, n in zip(window[::-1], cells, strict=True))
 

@@ -19,7 +19,7 @@ def facts_of(scene):
 
 def describe(scene, seed=0, long=False):
     """A caption of the scene: short, under 15 words, that may leave facts out, or long, 60 to 135
-    words, with every fact. The seed chooses among its wordings."""
+    words (of shapes-simple one sentence), with every fact. The seed chooses among its wordings."""
     sentences = FAMILIES[scene.family].tell(scene, np.random.default_rng(seed), long)
     if not long:
         return sentences[0]
@@ -34,8 +34,3 @@ def parse(caption):
     if not isinstance(caption, str):
         raise WorldError(f"a caption is a text, not {type(caption).__name__}")
     return READER.read(caption)
-
-
-def vocabulary():
-    """Every word that a caption can hold, as a set of lower-case strings."""
-    return READER.vocabulary()

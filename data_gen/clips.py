@@ -25,7 +25,7 @@ class Clip:
 
     @property
     def long_caption(self):
-        """60 to 135 words, with every fact."""
+        """60 to 135 words, of shapes-simple one sentence, with every fact."""
         return describe(self.scene, self.words, long=True)
 
     @property

@@ -33,8 +33,7 @@ def _draw(clip, sprites):
 
 def _sprites(clip):
     """All sprites, from back to front."""
-    sprites = FAMILIES[clip.scene.family].sprites(clip.scene)
-    return [s for layer in sprites for s in layer] if clip.scene.family == "change" else list(sprites)
+    return list(FAMILIES[clip.scene.family].sprites(clip.scene))
 
 
 def _late(clip):

@@ -10,7 +10,7 @@ from .motions import way_of
 from .observe import misfits, observe, settle
 from .physics import simulate, trajectory
 from .scene import FPS, SHAPES, WorldError, window_of
-from .words import place_of
+from .words import place_of, word_of
 
 STRETCH, STRIDE = 9, 4  # frames that are simulated at once, and from one stretch to the next
 G = 1.0  # where there is gravity, short sides per second squared
@@ -103,7 +103,7 @@ def _descend(miss, state, error, damping=1e-3):
             moved.flat[k] += 1e-4
             tilt[:, k] = (miss(moved) - error) / 1e-4
         damped = np.concatenate([tilt, np.sqrt(damping) * np.eye(state.size)])
-        change = np.linalg.lstsq(damped, np.concatenate([error, np.zeros(state.size)]))[0]
+        change = np.linalg.lstsq(damped, np.concatenate([error, np.zeros(state.size)]), rcond=None)[0]
         trial = state - change.reshape(state.shape)
         tried = miss(trial)
         if (tried**2).sum() < (error**2).sum():
@@ -153,10 +153,6 @@ def in_words(events, colors):
             (what, colors[i], other) if what == "hits" else (what, *sorted((colors[i], colors[other])))
         )
     return tuple(told)
-
-
-def speed_word(speed):
-    return next((word for word, (low, high) in SPEEDS_SEEN.items() if low <= speed <= high), None)
 
 
 def see(video, pull=G, closed=True):
@@ -223,6 +219,6 @@ def _see_flight(seen, colors, places, radii, window, pull):
     seen["scene", "events"] = in_words(events, colors)
     for color, velocity in zip(colors, velocities if velocities is not None else (), strict=False):
         seen[color, "heads"] = way_of((velocity[0], 0) if gravity else velocity)
-        seen[color, "speed"] = speed_word(hypot(*velocity))
+        seen[color, "speed"] = word_of(hypot(*velocity), SPEEDS_SEEN)
     if off.max() > OFF:
         yield f"the balls do not move as physics has it near frame {int(off.argmax())}"

@@ -13,7 +13,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 
-from .scene import PALETTE, WorldError
+from .scene import WorldError
 
 SCENE_SLOTS = {"count", "background", "camera", "amount", "gravity", "restitution", "hidden", "by"}
 ORDER = ("first,", "then", "next,", "after that,", "later,")  # may stand before an event
@@ -92,10 +92,13 @@ class Reader:
         """The facts of a caption; WorldError, with the nearest that can be read, where there are none."""
         text = " ".join(caption.lower().split()).strip(" .")
         facts, events, families, subjects = {}, [], None, ()
-        for sentence in re.split(r"\. ", re.sub(r"\ban (?=[aeiou])", "a ", text)):
-            match = self._regex.fullmatch(self._order.sub("", sentence, count=1)) if sentence else None
+        for sentence in text.split(". "):
+            plain = self._order.sub("", re.sub(r"\ban (?=[aeiou])", "a ", sentence), count=1)
+            match = self._regex.fullmatch(plain) if sentence else None
             if not match:
-                raise WorldError(self._sorry(caption, sentence))
+                near = re.sub(r"\ba (?=[aeiou])", "an ", self.nearest(sentence))
+                shown = sentence if len(sentence) <= 60 else sentence[:57] + "..."
+                raise WorldError(f"{shown!r} does not parse; the nearest that does is {near!r}")
             grammar, name, plan, possible = self.plans[int(match.lastgroup[1:])]
             families = [f for f in (possible if families is None else families) if f in possible]
             values = {}
@@ -128,12 +131,6 @@ class Reader:
         facts.setdefault(("scene", "count"), len(named))
         return facts
 
-    def _sorry(self, caption, sentence):
-        shown = sentence if len(sentence) <= 60 else sentence[:57] + "..."
-        whole = " ".join(caption.lower().split()).strip(" .") == sentence
-        what = "the caption" if whole else "the caption's sentence"
-        return f"{what} {shown!r} does not parse; the nearest that does is {self.nearest(sentence)!r}"
-
     def nearest(self, sentence):
         """A sentence that can be read and shares the most with this one."""
         text = sentence[:200]
@@ -150,11 +147,3 @@ class Reader:
 
         plain = [SLOT.sub(lambda m, g=grammar: fill(m, g.tables), plan) for grammar, _, plan, _ in self.plans]
         return difflib.get_close_matches(text, plain, n=1, cutoff=0)[0]
-
-    def vocabulary(self):
-        """Every word that a caption can hold, as a set of lower-case strings."""
-        phrases = [*ORDER, "an", *PALETTE]
-        for grammar, _, plan, _ in self.plans:
-            phrases.append(SLOT.sub(" ", plan))
-            phrases += [p for table in grammar.tables.values() for words in table.values() for p in words]
-        return {word for phrase in phrases for word in re.findall(r"\w+", phrase)}

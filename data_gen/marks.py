@@ -1,6 +1,6 @@
 """How changes are seen: the way of what moves, and what it leaves behind, held against the rules of events.
 
-`see` finds which kind of change there is; the `_see_` of a kind returns (facts, troubles, events).
+`see` finds which kind of change there is; the function of a kind returns (facts, troubles, events).
 """
 
 from math import pi, sqrt
@@ -13,7 +13,7 @@ from .motions import way_of
 from .observe import INKS, SMALLEST, dilate, misfits, observe
 from .render import cover, coverage
 from .scene import FPS, SHAPES, window_of
-from .words import place_of
+from .words import place_of, word_of
 
 EXTENTS_SEEN = {"near": (0.29, 0.495), "far": (0.52, 0.84), "very far": (0.95, 1.55)}  # short sides
 DROPS_SEEN = {"near": (0.20, 0.40), "far": (0.40, 0.70)}  # of a pane
@@ -21,11 +21,6 @@ DRIFT = 0.05  # how far a mover may be from where its even pace has it, short si
 TOUCH = 0.022  # how far from touching a visitor may be when something happens, short sides
 MESS = 0.22  # how much of a thing may look otherwise than it should, as a share of its area
 HEAVY = 0.3  # how far from the world's the acceleration of a fall may be, as a share
-
-
-def word_of(value, ranges):
-    """The word for a number, or None where it is in none of the ranges."""
-    return next((word for word, (low, high) in ranges.items() if low <= value <= high), None)
 
 
 def _whole(tracks):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .board import AGENT, HALVES, UNITS, box_size, in_one_piece, in_sides, outcomes, set_up
+from .board import ACTIONS, AGENT, HALVES, UNITS, box_size, in_one_piece, in_sides, outcomes, set_up
 from .observe import misfits, observe
-from .scene import SHAPES
+from .scene import SHAPES, WorldError
 
 OFF = 1.5  # largest error of a place: half of the agent's step, units
 
@@ -25,7 +25,11 @@ def displacements(video, actions):
 
     One mistake does not make all later ones wrong. A box may be heavy or light, so what either allows is
     right. Where no agent is seen before or after an action, it is wrong. actions: T - 1 of ACTIONS.
+    Raises WorldError for other ones.
     """
+    fine = len(actions) == len(video) - 1 and set(actions) <= set(ACTIONS)
+    if not fine:
+        raise WorldError(f"{len(video)} frames have {len(video) - 1} actions between them, of {ACTIONS}")
     looks = [_look(video[t : t + 1]) for t in range(len(video))]
     still = observe(np.median(video, 0, keepdims=True).astype(np.uint8))  # for the walls
     agents = [color for color, (_, is_round, _) in looks[0].items() if is_round]

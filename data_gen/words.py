@@ -65,6 +65,11 @@ def place_of(x, y, window, margin):
     return "middle" if words == ("middle", "middle") else " ".join(words)
 
 
+def word_of(value, ranges):
+    """The word for a number, or None where it is in none of the ranges."""
+    return next((word for word, (low, high) in ranges.items() if low <= value <= high), None)
+
+
 def count_words(sentences):
     return sum(len(sentence.split()) for sentence in sentences)
 

@@ -198,19 +198,17 @@ def locked(directory):
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / ".lock").open("a+b")
     except OSError as error:
-        raise UserError(f"{directory} cannot be written ({error.strerror}); choose another --out") from error
+        raise UserError(f"{directory} cannot be written ({error.strerror}); choose another") from error
     with file:
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another run is using {directory}; wait for it or choose another --out"
+                f"another run is using {directory}; wait for it, or choose another directory"
             ) from None
         except OSError as error:
-            raise UserError(
-                f"{directory} cannot be locked ({error.strerror}); choose another --out"
-            ) from error
+            raise UserError(f"{directory} cannot be locked ({error.strerror}); choose another") from error
         others = [lock.parent for lock in directory.rglob(".lock") if lock.parent != directory]
         for left in list(directory.rglob(f"{ASIDE}*")):
             if any(left.is_relative_to(other) for other in others):  # another run's, which may live

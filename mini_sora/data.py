@@ -87,7 +87,7 @@ class DataConfig:
 
 
 def area(frames, size):
-    """What a clip costs: H x W for each of its latent frames, which is in proportion to its tokens."""
+    """What a clip costs: H x W for each of its latent frames, which is about in proportion to its tokens."""
     return (1 + (frames - 1) // 4) * size[0] * size[1]
 
 

@@ -80,11 +80,14 @@ class ModelConfig:
 
 def check_size(size, frames):
     """Raise UserError unless each side is a multiple of 8 from 8 to 512, and frames 1 + 4n, up to 4801."""
+    pair = isinstance(size, list | tuple) and len(size) == 2
+    require(pair, f"the size {size} does not work: it is two sides, height and width")
     for side in size:
         fine = isinstance(side, int | np.integer) and 8 <= side <= MAX_SIDE and side % 8 == 0
         require(fine, f"the side {side} does not work: sides are multiples of 8 from 8 to {MAX_SIDE} pixels")
     fine = isinstance(frames, int | np.integer) and 1 <= frames <= MAX_FRAMES and frames % 4 == 1
-    near = min(MAX_FRAMES, max(1, round((frames - 1) / 4) * 4 + 1)) if abs(frames) < 1e6 else 17
+    number = isinstance(frames, int | float) and abs(frames) < 1e6
+    near = min(MAX_FRAMES, max(1, round((frames - 1) / 4) * 4 + 1)) if number else 17
     those = f"1 + 4n of them (1, 5, 9, 13, 17, ...), at most {MAX_FRAMES}"
     require(fine, f"{frames} frames do not work: a clip has {those}; try {near}")
 

@@ -118,8 +118,8 @@ def to_latents(vae, precision):
 
 
 def reused(how, data, steps, change=lambda shots: shots):
-    """Batches for so many steps, as a training shows them: each once, or again while new ones are made, or
-    again and again, all made before."""
+    """Batches for so many steps, of all processes together, as a training shows them: each once, or again
+    while new ones are made, or again and again, all made before."""
     if not how.stored:
         return data
     if how.shown:

@@ -147,7 +147,7 @@ class Pipeline:
         """Noise, and what is given, to latents, guided by the prompts; all public ways end here.
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
-        known: which latent frames of them stay, (K,) bool, none if empty; start: the noise time that
+        known: which latent frames of them stay, (K,) bool, by default none; start: the noise time that
         the others begin at; actions: (B, T - 1); progress: called with (done, all) steps; watch: with
         (done, guess of z_0), for each part of the batch. Returns (B, *shape).
         """

@@ -52,7 +52,7 @@ class MiniSora(Pipeline):
     ):
         """As generate, piece by piece as they are made: yields uint8 (B, n, H, W, 3), T frames in all.
         What it holds in memory does not grow with T."""
-        prompts, size = prompts_of(prompt), tuple(size or self.config.size)
+        prompts, size = prompts_of(prompt), size or self.config.size
         if seconds is not None:
             require(frames is None, "give frames or seconds, not both")
             require(0 < seconds < 1e4, f"seconds is {seconds}; it must be above 0 and below 10000")
@@ -261,7 +261,7 @@ class MiniSora(Pipeline):
 
     def _at_once(self, frames):
         """How many of these frames are made in one window: all, if they are fewer than twice the
-        model's own, and are told by one prompt; or as many as the model's own."""
+        model's own, or else as many as the model's own."""
         return frames if frames < 2 * self._own else self._own
 
     def _window(self, size, frames):
@@ -273,7 +273,7 @@ class MiniSora(Pipeline):
 
 def clips_of(video, prompt):
     """The videos or pictures that belong to a prompt, or to a list, as uint8 (B, T, H, W, 3)."""
-    videos = [video] if isinstance(prompt, str) else list(video)
+    videos = [video] if isinstance(prompt, str) or isinstance(video, Video) else list(video)
     clips = [v.frames if isinstance(v, Video) else np.asarray(v) for v in videos]
     clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
     fine = len({clip.shape for clip in clips}) == 1 and clips[0].ndim == 4 and clips[0].shape[3] == 3

@@ -152,9 +152,9 @@ class TextBlock(nn.Module):
         return x + self.norm2(self.feed_forward(x))
 
 
-@functools.lru_cache(2**15)
+@functools.lru_cache(2**18)
 def _encode(tokenizer, prompt):
-    """As tokenizer.encode, remembered, as training shows a batch many times."""
+    """As tokenizer.encode, remembered, as training shows a batch many times, one of hundreds."""
     return tokenizer.encode(prompt)
 
 

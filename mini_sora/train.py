@@ -180,9 +180,8 @@ class Stages:
         torch.manual_seed(c.seed)
         vae = VAE(c.model.vae).to(self.device, memory_format=torch.channels_last)
         fresh = stream(c, how.fit.batch, how.frames, how.families)
-        data = reused(
-            how, fresh, how.fit.steps, lambda shots: shots._replace(clips=shots.clips.to(self.device))
-        )
+        steps = how.fit.steps * parallel.place()[1]
+        data = reused(how, fresh, steps, lambda shots: shots._replace(clips=shots.clips.to(self.device)))
         few = stream(c, 8, how.frames, how.families)  # enough to measure the latents, whatever the batch
         sample = [to_pixels(few[i].clips.to(self.device)) for i in range(32)]
 

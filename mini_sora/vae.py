@@ -33,7 +33,7 @@ class VAEConfig:
         check_numbers(self, low=1, high=4096)
         require(4 % self.time_stride == 0, f"time_stride is {self.time_stride}; it is 1, 2 or 4")
         even = self.space_stride % 2 == 0
-        require(even, f"space_stride is {self.space_stride}; it must be even, as the VAE halves twice")
+        require(even, f"space_stride is {self.space_stride}; it must be even, as the last step halves")
 
 
 def to_chunks(x, stride):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from data_gen import FAMILIES, WorldError, describe, make_clip, parse, vocabulary
+from data_gen import FAMILIES, WorldError, describe, make_clip, parse
 from data_gen.families import NUMBERS
 from data_gen.grammar import Grammar, Reader
 
@@ -21,7 +21,6 @@ def scenes(family, count):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parse_reads_back_what_describe_writes(family):
-    words = vocabulary()
     for seed, scene in scenes(family, 120):
         facts, short = FAMILIES[family].facts(scene), describe(scene, seed)
         told = parse(short)
@@ -31,7 +30,6 @@ def test_parse_reads_back_what_describe_writes(family):
         assert parse("  " + short.upper() + ". ") == told
         long = describe(scene, seed, long=True)
         assert parse(long) == facts, long
-        assert set(re.findall(r"[a-z]+", f"{short} {long}".lower())) <= words
         if family != "shapes-simple":
             assert 60 <= len(long.split()) <= 135, long
 
@@ -58,6 +56,8 @@ def test_other_text_does_not_parse_and_the_nearest_does(text):
 def test_the_nearest_is_near():
     with pytest.raises(WorldError, match="'a red circle moves left'"):
         parse("a red circle mvoes left")
+    with pytest.raises(WorldError, match=r"'an orange circle mvoes left' .* 'an orange circle moves left'"):
+        parse("an orange circle mvoes left")
 
 
 def test_contradictions_are_refused():

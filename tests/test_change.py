@@ -28,8 +28,7 @@ def verdict(scene, video):
 
 def film(scene, edit, size=(32, 40)):
     """The clip of a scene with edit(sprite) in place of each sprite, back to front."""
-    behind, bodies = change.sprites(scene)
-    sprites = tuple(edit(sprite) for sprite in (*behind, *bodies))
+    sprites = tuple(edit(sprite) for sprite in change.sprites(scene))
     return change.draw([(scene.background, sprites, scene.walls)], scene.frames, size)[0]
 
 
@@ -136,7 +135,8 @@ def test_what_is_changed_stays_changed():
         return (bitten & inside).sum((1, 2)) / inside.sum()
 
     for scene in scenes(20):
-        behind, bodies = change.sprites(scene)
+        sprites = change.sprites(scene)
+        behind, bodies = sprites[: -len(scene.bodies)], sprites[-len(scene.bodies) :]
         after = np.arange(17) / FPS >= scene.events[0].time
         kind = scene.bodies[0].role
         if kind == "cake":

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from data_gen import displacements, make_batch
+from data_gen import WorldError, displacements, make_batch
 from data_gen.board import BACK
 from data_gen.verify import blurred
 
@@ -40,3 +41,9 @@ def test_one_mistake_is_one_mistake():
 def test_a_clip_without_an_agent_has_no_right_moves():
     empty = np.full((5, 32, 32, 3), 20, np.uint8)
     assert displacements(empty, ("up",) * 4).tolist() == [False] * 4
+
+
+@pytest.mark.parametrize("actions", [("up",) * 3, ("up",) * 5, ("jump",) * 4])
+def test_actions_that_cannot_be_are_refused(actions):
+    with pytest.raises(WorldError, match="4 actions between them"):
+        displacements(np.full((5, 32, 32, 3), 20, np.uint8), actions)

@@ -16,15 +16,15 @@ from math import hypot
 import numpy as np
 
 from ..bodies import RADII, size_word
-from ..flight import DULL, STRETCH, TOLD, G, in_words, see, speed_word
+from ..flight import DULL, SPEEDS_SEEN, STRETCH, TOLD, G, in_words, see
 from ..grammar import Grammar, pick
 from ..motions import WAYS
 from ..physics import SIDES, film_events, simulate, trajectory
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, FPS, PALETTE, Body, Scene, WorldError, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
-from .shapes import GRID, MARGIN, between
+from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of, word_of
+from .shapes import MARGIN, between, on_grid
 
 __all__ = ["GRAMMAR", "facts", "render", "sample", "see", "tell", "truth"]
 
@@ -59,7 +59,8 @@ def play(scene, longer=0.0, go_on=None):
     """The scene's flights and events, for so many seconds longer than it lasts: see physics.simulate."""
     places, velocities, radii = zip(*(((b.x, b.y), b.velocity, b.radius) for b in scene.bodies), strict=True)
     seconds = (scene.frames - 1) / FPS + longer
-    return simulate(places, velocities, radii, seconds, scene.window, scene.gravity, scene.restitution, go_on)
+    box = scene.window if scene.family == "bounce" else None  # PhyWorld's scenes have no walls
+    return simulate(places, velocities, radii, seconds, box, scene.gravity, scene.restitution, go_on)
 
 
 def state(scene, times):
@@ -118,8 +119,7 @@ def sample(rng, size, frames, split):
             if ball is None:
                 continue
             if not bodies:
-                x = (int(ball.x * GRID / 2) * 2 + (split != "train")) / GRID
-                ball = Body("circle", ball.color, ball.radius, x, ball.y, ball.motion, velocity=ball.velocity)
+                ball = replace(ball, x=on_grid(ball.x, split))
             if all(hypot(ball.x - b.x, ball.y - b.y) > ball.radius + b.radius + 1.5 * gap for b in bodies):
                 bodies.append(ball)
                 colors.remove(ball.color)
@@ -147,8 +147,8 @@ def render(scenes, size):
 
 def truth(scene):
     """Every ball's state per frame, and every event; velocities are exact."""
-    _, events = play(scene)
-    _, velocities = state(scene, np.arange(scene.frames) / FPS)
+    flights, events = play(scene)
+    _, velocities = trajectory(flights, np.arange(scene.frames) / FPS)
     bodies = body_truth(scene, sprites(scene))
     for row, velocity in zip(bodies, velocities, strict=True):
         row["velocity"] = velocity
@@ -168,7 +168,7 @@ def facts(scene):
         if scene.frames > 1:
             told[body.color, "heads"] = body.motion
             if not scene.gravity:
-                told[body.color, "speed"] = speed_word(hypot(*body.velocity))
+                told[body.color, "speed"] = word_of(hypot(*body.velocity), SPEEDS_SEEN)
     if scene.frames >= STRETCH:
         _, events = play(scene)
         told["scene", "gravity"] = "down" if scene.gravity else "none"

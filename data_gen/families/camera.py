@@ -19,8 +19,8 @@ from ..refilm import refilm
 from ..scene import FPS, PALETTE, Body, Camera, Scene, window_of
 from ..solids import SOLIDS, corners, course, disc
 from ..words import COLORS, SHORT_WORDS, SIZES, count_words, lengthen
+from .shapes import between, on_grid
 
-GRID = 2**16  # x of the first body is a multiple of 1/GRID, and its last bit tells train from test
 WAYS = {"pan": ("left", "right"), "zoom": ("in", "out"), "orbit": ("left", "right")}  # the first is positive
 MOTIONS = tuple(f"{kind} {way}" for kind, ways in WAYS.items() for way in ways)
 # What is drawn, as radians turned, radians travelled or the log of a zoom. Half as fast again is neither.
@@ -52,10 +52,6 @@ def pose_of(scene, tau=None):
     kind, way = scene.camera.motion.split()
     rate = log(scene.camera.extent) if kind == "zoom" else 2 * pi * scene.camera.extent
     return course(kind, rate if way == WAYS[kind][0] else -rate, tau)
-
-
-def _between(rng, low, high):
-    return low + (high - low) * rng.random()
 
 
 def _place(rng, shape, radius, view, size, placed, hidden):
@@ -92,18 +88,18 @@ def sample(rng, size, frames, split):
         count, camera, bodies, placed, hidden = 1 + int(rng.random() * 3), None, [], [], 0.0
         if motion:
             kind = motion.split()[0]
-            extent = _between(rng, *EXTENTS[kind][pick(rng, tuple(EXTENTS[kind]))])
+            extent = between(rng, *EXTENTS[kind][pick(rng, tuple(EXTENTS[kind]))])
             camera = Camera(motion, float(np.exp(extent)) if kind == "zoom" else extent / (2 * pi))
         view = pose_of(Scene("camera", (), window_of(size), frames, camera=camera), np.linspace(0, 1, 6))
         for _ in range(4 * count):
             shape, color = pick(rng, pairs)
-            radius = _between(rng, *RADII[pick(rng, sizes)])
+            radius = between(rng, *RADII[pick(rng, sizes)])
             place = _place(rng, shape, radius, view, size, placed, hidden)
             if place is None:
                 continue
             x, y, hidden = place
             if not bodies:
-                x = (int(x * GRID / 2) * 2 + (split != "train")) / GRID
+                x = on_grid(x, split)
             bodies.append(Body(shape, color, radius, x, y))
             placed.append((x, y, SOLIDS[shape][0] * radius * 1.2, disc(bodies[-1], view, size)))
             pairs = [pair for pair in pairs if pair[1] != color]

@@ -13,14 +13,14 @@ import numpy as np
 
 from ..events import RIM, SIDES, TRAIL, along, break_up, fall, fall_time, flights, reaches, way_round
 from ..grammar import pick
-from ..marks import see, word_of
+from ..marks import see
 from ..motions import DIAGONAL, WAYS, WIDEST, progress
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, FPS, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
 from ..truth import body_truth
-from ..words import SHORT_WORDS, count_words, lengthen, place_of
+from ..words import SHORT_WORDS, count_words, lengthen, place_of, word_of
 from .change_words import GRAMMAR
-from .shapes import GRID, MARGIN, between
+from .shapes import GRID, MARGIN, between, on_grid
 
 __all__ = ["GRAMMAR", "facts", "render", "sample", "see", "tell", "truth"]
 
@@ -49,11 +49,6 @@ def _drawn(rng, kinds, scale, split):
             continue
         if is_heldout(thing, shape, color) == (split == "heldout"):
             return thing, shape, color
-
-
-def _even(x, split):
-    """x on the grid, its last bit that of the split."""
-    return (int(x * GRID / 2) * 2 + (split != "train")) / GRID
 
 
 def share_of(frames):
@@ -92,7 +87,7 @@ def _sample_pane(rng, color, window, scale, frames, split):
         floor = round((floor - between(rng, 0.07, 0.1)) * scale) / scale  # sharp, on the pixels' grid
         walls = (Wall(0.0, floor, window[1], window[0]),)
     edge = side / 2 + max(MARGIN, 1 / scale)
-    x = _even(between(rng, edge, window[1] - edge), split)
+    x = on_grid(between(rng, edge, window[1] - edge), split)
     pane = Body("square", color, side / sqrt(pi), x, floor - side / 2 - drop, "down", drop, role="pane")
     return (pane,), (Event(fall_time(drop), "shatters", color),), walls
 
@@ -106,7 +101,7 @@ def _sample_brush(rng, shape, color, other, window, frames, split):
         for way, side in zip(WAYS[motion], window[::-1], strict=True)
         for edge in (radius * WIDEST[shape] + MARGIN,)
     )
-    body = Body(shape, color, radius, _even(x, split), y, motion, extent, role="brush")
+    body = Body(shape, color, radius, on_grid(x, split), y, motion, extent, role="brush")
     return (body,), (Event(begins, "paints", color, other),)
 
 
@@ -147,7 +142,7 @@ def _sample_visits(rng, thing, shape, color, other, times, window, scale, frames
         if low > high:
             return None
         place.append(between(rng, low, high))
-    x, y = _even(place[0], split), float(place[1])
+    x, y = on_grid(place[0], split), float(place[1])
     motion = max(WAYS, key=lambda way: -(complex(*WAYS[way]) * (SIDES[sides[0]] * slant).conjugate()).real)
     visitor = Body(
         shape, color, radius, float(x + start.real), float(y + start.imag), motion, extent, role="visitor"
@@ -180,7 +175,7 @@ def path(scene, body):
 
 
 def sprites(scene):
-    """What is drawn: (what lies behind the bodies, the bodies), each from back to front."""
+    """What is drawn, from back to front: what lies behind the bodies, then the bodies."""
     frames, behind, bodies = scene.frames, [], []
     time = np.arange(frames) / FPS
     for body in scene.bodies:
@@ -217,21 +212,18 @@ def sprites(scene):
             shown, form = ~happens[0], None
             place = np.where(happens[0][:, None], (body.x, floor - side / 2), place)
         bodies.append(Sprite(shape, ink, place, body.radius, 0.0, shown, form))
-    return behind, bodies
+    return [*behind, *bodies]
 
 
 def render(scenes, size):
     """Draw scenes of equally many frames: uint8 (B, T, H, W, 3)."""
-    rows = []
-    for scene in scenes:
-        behind, bodies = sprites(scene)
-        rows.append((scene.background, (*behind, *bodies), scene.walls))
-    return draw(rows, scenes[0].frames, size)
+    return draw([(s.background, tuple(sprites(s)), s.walls) for s in scenes], scenes[0].frames, size)
 
 
 def truth(scene):
     """Every body's state per frame, in world units: a pane stays where it broke, invisible."""
-    return {"bodies": body_truth(scene, sprites(scene)[1]), "camera": None, "events": scene.events}
+    bodies = body_truth(scene, sprites(scene)[-len(scene.bodies) :])
+    return {"bodies": bodies, "camera": None, "events": scene.events}
 
 
 def facts(scene):

@@ -1,4 +1,4 @@
-"""The words of the change family. None of the sentences may hold what grammar.ORDER can stand for."""
+"""The words of the change family. None of the sentences may begin with what grammar.ORDER can stand for."""
 
 from ..grammar import Grammar
 from ..motions import WAYS, WORDS

@@ -19,7 +19,7 @@ from ..render import Sprite, coverage, draw
 from ..scene import BACKGROUNDS, PALETTE, REACH, SHAPES, Body, Scene, Wall, window_of
 from ..truth import body_truth
 from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
-from .shapes import FLAT_COUNTS, GRID, MARGIN, between, is_heldout
+from .shapes import FLAT_COUNTS, MARGIN, between, is_heldout, on_grid
 
 HIDDEN = (2, 3, 4, 5, 6)  # for how many frames nothing of the mover is seen, more or less by EVEN
 EVEN = 0.2
@@ -129,7 +129,7 @@ def sample(rng, size, frames, split):
         if drawn is None:
             continue
         mover, walls = drawn
-        mover = replace(mover, x=(int(mover.x * GRID / 2) * 2 + (split != "train")) / GRID)
+        mover = replace(mover, x=on_grid(mover.x, split))
         scene = Scene("occlusion", (mover,), window, frames, background, walls)
         if two:
             other = _bystander(rng, mover, walls, scene, split)

@@ -16,13 +16,10 @@ import numpy as np
 from ..flight import STRETCH, in_words, see
 from ..grammar import Grammar, pick
 from ..observe import observe
-from ..physics import simulate, trajectory
-from ..render import Sprite, draw
 from ..scene import FPS, PALETTE, Body, Scene, window_of
-from ..truth import body_truth
 from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen
 from . import bounce
-from .shapes import GRID, between
+from .shapes import between, on_grid
 
 UNIT, FRAME = 0.1, 0.1  # a unit in short sides; PhyWorld's seconds in a frame
 RATE = UNIT * FRAME * FPS  # short sides per second, for one unit per second
@@ -102,7 +99,7 @@ class Scenario:
             if way == "left":
                 x = bodies[0].x + 0.5 if bodies else window[1] - x
             if not bodies:
-                x = (int(x * GRID / 2) * 2 + (split != "train")) / GRID
+                x = on_grid(x, split)
             speed = self._speed(rng, split) * (1 if way == "right" else -1)
             color = pick(rng, colors)
             colors.remove(color)
@@ -110,33 +107,7 @@ class Scenario:
         gravity = FALL if self.kind == "parabola" else 0.0
         return Scene(self.name, tuple(bodies), window, frames, "plain", gravity=gravity)
 
-    def play(self, scene):
-        """The scene's flights and events: see physics.simulate."""
-        places, velocities, radii = zip(
-            *(((b.x, b.y), b.velocity, b.radius) for b in scene.bodies), strict=True
-        )
-        return simulate(places, velocities, radii, (scene.frames - 1) / FPS, None, scene.gravity)
-
-    def sprites(self, scene):
-        places, _ = trajectory(self.play(scene)[0], np.arange(scene.frames) / FPS)
-        return [
-            Sprite(b.shape, PALETTE[b.color], path, b.radius)
-            for b, path in zip(scene.bodies, places, strict=True)
-        ]
-
-    def render(self, scenes, size):
-        """Draw scenes of equally many frames: uint8 (B, T, H, W, 3)."""
-        return draw([(s.background, self.sprites(s), ()) for s in scenes], scenes[0].frames, size)
-
-    def truth(self, scene):
-        """Every ball's state per frame; velocities are exact, in short sides per second."""
-        _, velocities = trajectory(self.play(scene)[0], np.arange(scene.frames) / FPS)
-        rows = body_truth(scene, self.sprites(scene))
-        for row, velocity in zip(rows, velocities, strict=True):
-            row["velocity"] = velocity
-        colors = [body.color for body in scene.bodies]
-        events = bounce.film_events(self.play(scene)[1], colors)
-        return {"bodies": rows, "camera": None, "events": events}
+    sprites, render, truth = map(staticmethod, (bounce.sprites, bounce.render, bounce.truth))
 
     def facts(self, scene):
         """Everything that a caption tells."""
@@ -149,7 +120,7 @@ class Scenario:
         if scene.frames >= STRETCH:
             told["scene", "gravity"] = "down" if scene.gravity else "none"
             end = (scene.frames - 1) / FPS
-            events = [event for event in self.play(scene)[1] if 2 / FPS < event[0] < end - 2 / FPS]
+            events = [event for event in bounce.play(scene)[1] if 2 / FPS < event[0] < end - 2 / FPS]
             if events:
                 told["scene", "events"] = in_words(events, [body.color for body in scene.bodies])
         return told

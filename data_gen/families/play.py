@@ -31,8 +31,8 @@ from ..render import Sprite, coverage, draw, wall_cover
 from ..scene import BACKGROUNDS, FPS, GREY, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
 from ..truth import body_truth
 from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
+from .shapes import GRID
 
-GRID = 2**16  # x of the agent is a multiple of 1/GRID, and its last bit tells train from test
 POLICIES = ("purposeful", "purposeful", "purposeful", "scripted", "scripted", "random")
 NEAR = 14  # of the agent to a box at first, so that it has time to push, units
 PUSHES_TOLD = 4

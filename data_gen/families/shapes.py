@@ -31,9 +31,9 @@ from ..observe import PERIODS, observe
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, PALETTE, SHAPES, Body, Scene, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
+from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of, word_of
 
-GRID = 2**16  # x of the first body is a multiple of 1/GRID, and its last bit tells train from test
+GRID = 2**16  # of x of the first body, whose last bit tells train from test
 MARGIN = 0.02  # between a body and the edge of the window, short sides
 ROOM = {1: tuple(RADII), 2: tuple(RADII), 3: ("small", "medium"), 4: ("small",)}
 CROWDED = 0.6  # the share of a clip in which a body may touch others
@@ -53,6 +53,11 @@ def _choices(heldout, color):
 
 def between(rng, low, high):
     return low + (high - low) * rng.random()
+
+
+def on_grid(x, split):
+    """x of the first body as a multiple of 1/GRID, its last bit that of the split."""
+    return (int(x * GRID / 2) * 2 + (split != "train")) / GRID
 
 
 def _draw_body(rng, color, size, scale, frames, heldout):
@@ -127,7 +132,7 @@ def sample(rng, size, frames, split):
                 continue
             x, y = start
             if not bodies:
-                x = (int(x * GRID / 2) * 2 + (split != "train")) / GRID
+                x = on_grid(x, split)
             body = replace(body, x=float(x), y=float(y))
             path, radius, _ = pose(body, frames)
             radii = np.broadcast_to(radius, frames)
@@ -163,9 +168,7 @@ def facts(scene, over=True):
         if place:
             told[body.color, "place"] = place
         if body.motion not in ("growing", "shrinking"):
-            told[body.color, "size"] = next(
-                w for w, (low, high) in RADII.items() if low <= body.radius <= high
-            )
+            told[body.color, "size"] = word_of(body.radius, RADII)
         if scene.frames > 1:
             told[body.color, "motion"] = body.motion
             if extent := extent_word(body.motion, body.extent):
@@ -277,10 +280,7 @@ GRAMMAR = Grammar(
             "the {color} {shape} is {size} and {motion}",
             "there is a {size} {color} {shape} that {motion}",
         ),
-        "body unsized": (
-            "a {color} {shape} {motion}",
-            "there is a {color} {shape} that {motion}",
-        ),
+        "body unsized": ("a {color} {shape} {motion}", "there is a {color} {shape} that {motion}"),
         "body image": (
             "a {size} {color} {shape} is there",
             "the {color} {shape} is {size}",

@@ -5,9 +5,9 @@ from ..grammar import pick
 from ..motions import WORDS
 from ..scene import PALETTE, REACH, Body, Scene, window_of
 from ..words import SHAPE_NOUNS
-from .shapes import GRAMMAR, GRID, MARGIN, between, render, see, truth
+from .shapes import GRAMMAR, MARGIN, between, on_grid, render, see, sprites, truth
 
-__all__ = ["facts", "render", "sample", "see", "shows", "tell", "truth"]
+__all__ = ["facts", "render", "sample", "see", "shows", "sprites", "tell", "truth"]
 
 SHAPES = ("circle", "square", "triangle")
 MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "still": (0, 0)}
@@ -45,7 +45,7 @@ def sample(rng, size, frames, split):
     dx, dy = (travel * part for part in MOTIONS[motion])
     x = between(rng, side - min(dx, 0), window[1] - side - max(dx, 0))
     y = between(rng, up - min(dy, 0), window[0] - down - max(dy, 0))
-    x = (int(x * GRID / 2) * 2 + (split != "train")) / GRID
+    x = on_grid(x, split)
     body = Body(shape, color, radius, x, y, motion, 0.0 if motion == "still" else travel)
     return Scene("shapes-simple", (body,), window, frames)
 
