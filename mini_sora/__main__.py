@@ -11,8 +11,8 @@ import torch
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
-from .commands import ASKS, NO_EXPAND, add_sampling, progress_bar, sampling_of, whole
-from .config import Parser, UserError, add_flags, require, to_dict, with_flags
+from .commands import ASKS, NO_EXPAND, add_ask, add_sampling, progress_bar, run_ask, sampling_of
+from .config import Parser, UserError, add_flags, reader, require, to_dict, with_flags
 from .data import cores
 from .fit import compute_dtype
 from .gallery import gallery
@@ -42,8 +42,8 @@ def build_parser():
         made[name].add_argument("--debug", action="store_true", help="show a traceback where something fails")
         return made[name]
 
-    for name, (help, example, (add, _)) in ASKS.items():
-        add(command(name, help, example))
+    for name, (help, example, *_) in ASKS.items():
+        add_ask(command(name, help, example), name)
 
     sub = command(
         "train",
@@ -69,7 +69,8 @@ def build_parser():
         "measure a model on unseen scenes, beside the ceiling and the truth",
         "evaluate --weights quick --count 256 -o report",
     )
-    sub.add_argument("--count", type=whole, default=256, help="clips to judge for each row (256)")
+    count = {"type": reader(int, "count"), "default": 256}
+    sub.add_argument("--count", **count, help="clips to judge for each row (256)")
     sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
     sub.add_argument("--prompts", metavar="FILE", help="judge these prompts instead, one a line")
     sub.add_argument("-o", "--output", help="a directory for report.json, and pictures of what went wrong")
@@ -93,8 +94,8 @@ def build_parser():
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 
     sub = command("sweep", "train and judge every choice that quick is made of", "sweep -o runs/sweep")
-    sub.add_argument("--seeds", type=whole, default=3, help="runs of each variant (3)")
-    sub.add_argument("--count", type=whole, default=256, help="clips to judge for each run (256)")
+    sub.add_argument("--seeds", type=reader(int, "seeds"), default=3, help="runs of each variant (3)")
+    sub.add_argument("--count", **count, help="clips to judge for each run (256)")
     sub.add_argument("-o", "--output", required=True, help="a directory; what is there is not done again")
 
     command("doctor", "show versions, device, precision, weights and write access", "doctor")
@@ -141,7 +142,7 @@ def run_evaluate(args):
     require(alone, "--prompts goes with neither --rows nor --resume; leave them out")
     prompts = read_prompts(args.prompts) if args.prompts else []
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
-    if args.no_expand:
+    if not args.expand:
         sora = MiniSora(sora.config, sora.vae, sora.sora, sora.tokenizer, sora.words)
     how = {"folder": folder, **sampling_of(args)}
     with progress_bar("denoising" if prompts else "") as progress:
@@ -231,7 +232,7 @@ def main(argv=None):
     parser, _ = build_parser()
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     commands = {
-        **{name: run for name, (_, _, (_, run)) in ASKS.items()},
+        **dict.fromkeys(ASKS, run_ask),
         "train": run_train,
         "evaluate": run_evaluate,
         "gallery": run_gallery,

@@ -8,139 +8,118 @@ import numpy as np
 from tqdm import tqdm
 
 from . import checkpoint
-from .config import UserError, require
+from .config import reader, require
 from .evaluate import judge, judgement, sheet, verdict
 from .media import FITS, read_video
 from .model import check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
-from .video import FORMATS, Video, check_output, check_writable, encode
+from .video import FORMATS, check_output, check_writable, encode
 
 # The flag of commands that a model may expand prompts for.
-NO_EXPAND = {"action": "store_true", "help": "film short prompts as they are"}
-
-
-def parse_size(text):
-    """'32x56' -> (32, 56), height first."""
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise UserError(f"--size is height x width, as in 32x56, not {text!r}") from None
-    return height, width
-
-
-def whole(text):
-    """A whole number of the command line."""
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"{text!r} is not a whole number") from None
-
-
-def number(text):
-    """A number of the command line."""
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"{text!r} is not a number") from None
-
-
-def fit(text):
-    """How a file of another aspect comes to a size, on the command line."""
-    require(text in FITS, f"--fit is {text!r}; it is one of {', '.join(FITS)}")
-    return text
+NO_EXPAND = {"dest": "expand", "action": "store_false", "help": "film short prompts as they are"}
+FLAGS = {
+    "frames": {
+        "type": reader(int, "frames"),
+        "help": "1 + 4n frames, at 8 a second (as trained); 1 is an image",
+    },
+    "seconds": {"type": reader(float, "seconds"), "help": "instead of --frames; 60 is a minute"},
+    "more": {
+        "dest": "frames",
+        "type": reader(int, "more"),
+        "help": "frames to add, a multiple of 4 (16)",
+    },
+    "between": {
+        "dest": "frames",
+        "type": reader(int, "between"),
+        "help": "frames between, a multiple of 4 (16)",
+    },
+    "size": {
+        "type": reader(tuple[int, int], "size"),
+        "help": "height x width, multiples of 8; else as trained, a file at nearly its aspect",
+    },
+    "strength": {
+        "type": reader(float, "strength"),
+        "help": "above 0, nearly as it is, to 1, make it all anew",
+    },
+    "factor": {"type": reader(float, "factor"), "help": "how much larger, both ways (2)"},
+    "fit": {"choices": FITS, "help": f"a file of another aspect: {' or '.join(FITS)} (crop)"},
+    "direction": {"help": "forward or backward (forward)"},
+    "no-expand": NO_EXPAND,
+}
 
 
 def add_sampling(sub):
     """The flags of every command that asks a model."""
     sub.add_argument("--weights", default="simple", help="a shipped preset or a run directory (simple)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
-    sub.add_argument("--seed", type=whole, default=0, help="same seed, same video (0)")
+    sub.add_argument("--seed", type=reader(int, "seed"), default=0, help="same seed, same video (0)")
     sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")
-    sub.add_argument("--steps", type=whole, help="denoising steps: fewer is faster, more is finer")
-    sub.add_argument("--guidance", type=number, help="how strictly to follow the prompt; 1 is no guidance")
+    steps, guidance = reader(int, "steps"), reader(float, "guidance")
+    sub.add_argument("--steps", type=steps, help="denoising steps: fewer is faster, more is finer")
+    sub.add_argument("--guidance", type=guidance, help="how strictly to follow the prompt; 1 is no guidance")
+
+
+def _given(args, *names):
+    """What was given of these, by name."""
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
 
 
 def sampling_of(args):
     """The sampling flags that were given."""
-    names = ("seed", "sampler", "steps", "guidance")
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return _given(args, "seed", "sampler", "steps", "guidance")
 
 
-def _add(sub, *flags, several=False):
-    """The flags of a command that makes a video, after what it is made from."""
+def add_ask(sub, name):
+    """What a command that makes videos takes."""
+    *_, inputs, flags = ASKS[name]
+    several = name == "generate"
+    for what, help in inputs.items():
+        sub.add_argument(what, help=help, **({"nargs": "+"} if several else {}))
     kinds = ".gif, .webp, .png (filmstrip), .mp4"
     sub.add_argument("-o", "--output", required=True, help=kinds + ("; or a directory" if several else ""))
     sub.add_argument("--force", action="store_true", help="replace what is there")
-    known = {
-        "frames": {"type": whole, "help": "1 + 4n frames, at 8 a second (as trained); 1 is an image"},
-        "seconds": {"type": number, "help": "instead of --frames; 60 is a minute"},
-        "more": {"type": whole, "help": "frames to add, a multiple of 4 (16)"},
-        "between": {"type": whole, "help": "frames between, a multiple of 4 (16)"},
-        "size": {
-            "type": parse_size,
-            "help": "height x width, multiples of 8; else as trained, a file at nearly its aspect",
-        },
-        "strength": {"type": number, "help": "above 0, nearly as it is, to 1, make it all anew"},
-        "factor": {"type": number, "help": "how much larger, both ways (2)"},
-        "fit": {"type": fit, "help": f"a file of another aspect: {' or '.join(FITS)} (crop)"},
-        "direction": {"help": "forward or backward (forward)"},
-        "no-expand": NO_EXPAND,
-    }
     for flag in flags:
-        sub.add_argument(f"--{flag}", **known[flag])
+        sub.add_argument(f"--{flag}", **FLAGS[flag])
     add_sampling(sub)
 
 
-def _given(args, **names):
-    """The flags that were given, under the names that a task has for them."""
-    return {
-        name: getattr(args, flag) for name, flag in names.items() if getattr(args, flag, None) is not None
-    }
+def run_ask(args):
+    """Make a video, or several, of a command and its flags."""
+    if args.command != "generate":
+        return _film(args, args.prompt)
+    return _film(args, args.prompt[0]) if len(args.prompt) == 1 else _film_all(args)
 
 
-def _read(sora, args, path):
-    """A file at the model's own short side, or at --size."""
-    if args.size:
-        check_size(args.size, 1)
-    return read_video(path, min(sora.config.size), args.size, args.fit or "crop")
+def _asked(args):
+    """What was asked of the model, but for the prompt and files, and for how it samples."""
+    return _given(args, "size", "frames", "seconds", "direction", "strength", "factor", "expand")
 
 
-def add_generate(sub):
-    sub.add_argument("prompt", nargs="+", help="what to film; several prompts give a directory of videos")
-    _add(sub, "size", "frames", "seconds", "no-expand", several=True)
+def _pieces(sora, args, prompt, **options):
+    """What a command asks of the model, piece by piece as it is made: uint8 (T, H, W, 3) each."""
+    asked = _asked(args)
+    files = _given(args, "image", "video", "a", "b")
+    for name, path in files.items():
+        if args.size:
+            check_size(args.size, 1)
+        files[name] = read_video(path, min(sora.config.size), args.size, args.fit or "crop")
+        args.size = files[name].shape[1:3]  # the second has that of the first
+    if files:
+        asked.pop("size", None)
+    elif args.expand:
+        _tell(sora, [prompt], args)
+    if args.command == "generate":
+        return (piece[0] for piece in sora.stream(prompt, **asked, **options))
+    return [getattr(sora, args.command)(prompt=prompt, **files, **asked, **options).frames]
 
 
-def run_generate(args):
-    output, several = Path(args.output), len(args.prompt) > 1
-    if not several:
-        return _film(args, args.prompt[0], _generate)
-    require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
-    require(not output.is_file(), f"{output} is a file; several prompts need a directory")
-    named = (
-        f"{output} is a name for one video, but there are {len(args.prompt)} prompts; put a prompt in quotes"
-    )
-    require(output.suffix.lower() not in FORMATS, named)
-    check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
-    sora = _loaded(args, *args.prompt)
-    _tell(sora, args, args.prompt)
-    began = time.perf_counter()
-    with progress_bar("denoising") as progress:
-        asked = _asked(args)
-        videos = sora.generate(args.prompt, progress=progress, **asked, **sampling_of(args))
-    seconds = time.perf_counter() - began
-    reports = judge([video.frames for video in videos], args.prompt)
-    output.mkdir(exist_ok=True)
-    for i, (video, report) in enumerate(zip(videos, reports, strict=True)):
-        path = output / f"{i:02d}.gif"
-        video.save(path, force=args.force)
-        print(f"{path}: {video.prompt}  [{verdict(report)}]")
-    frames = [video.frames for video in videos]
-    checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
-    judged = [report.ok for report in reports if report]
-    others = f", {len(videos) - len(judged)} not judged" if len(judged) < len(videos) else ""
-    print(f"{output / 'sheet.png'}: {sum(judged)} of {len(judged)} right{others}")
-    print(f"{seconds / len(videos):.2f} s a clip")
+def _tell(sora, prompts, args):
+    """Show what becomes of short prompts before they are filmed."""
+    frames = args.frames if args.command == "generate" else None
+    for prompt, expansion in zip(prompts, sora.expand(prompts, frames, args.seed), strict=True):
+        if expansion not in (prompt, prompt.lower()):
+            print(f"told at length: {expansion}")
 
 
 def _loaded(args, *prompts):
@@ -165,7 +144,7 @@ def progress_bar(name=""):
         yield progress
 
 
-def _film(args, prompt, make):
+def _film(args, prompt):
     """Make one video, write it piece by piece as it is made, and judge it."""
     path = check_output(args.output, args.force)
     sora = _loaded(args, prompt)
@@ -173,7 +152,7 @@ def _film(args, prompt, make):
     with progress_bar("denoising") as progress:
 
         def frames():
-            for piece in make(sora, args, progress=progress, **sampling_of(args)):
+            for piece in _pieces(sora, args, prompt, progress=progress, **sampling_of(args)):
                 made.append(piece)
                 yield from piece
 
@@ -183,117 +162,81 @@ def _film(args, prompt, make):
     print(f"{time.perf_counter() - began:.2f} s a clip")
 
 
-def _asked(args):
-    return {**_given(args, size="size", frames="frames", seconds="seconds"), "expand": not args.no_expand}
-
-
-def _generate(sora, args, **options):
-    _tell(sora, args, args.prompt)
-    return (piece[0] for piece in sora.stream(args.prompt[0], **_asked(args), **options))
-
-
-def _tell(sora, args, prompts):
-    """Show what becomes of short prompts before they are filmed."""
-    frames = getattr(args, "frames", None)
-    expansions = prompts if args.no_expand else sora.expand(prompts, frames, args.seed)
-    for prompt, expansion in zip(prompts, expansions, strict=True):
-        if expansion not in (prompt, prompt.lower()):
-            print(f"told at length: {expansion}")
-
-
-def _animate(sora, args, **options):
-    picture = _read(sora, args, args.image)
-    return [sora.animate(picture, args.prompt, **_given(args, frames="frames"), **options).frames]
-
-
-def _extend(sora, args, **options):
-    asked = _given(args, frames="more", direction="direction")
-    return [sora.extend(_read(sora, args, args.video), args.prompt, **asked, **options).frames]
-
-
-def _connect(sora, args, **options):
-    a = _read(sora, args, args.a)
-    args.size = a.shape[1:3]
-    asked = _given(args, frames="between")
-    return [sora.connect(a, _read(sora, args, args.b), args.prompt, **asked, **options).frames]
-
-
-def _loop(sora, args, **options):
-    asked = _given(args, frames="between")
-    if args.video:
-        return [sora.loop(args.prompt, _read(sora, args, args.video), **asked, **options).frames]
-    _tell(sora, args, [args.prompt])
-    return [sora.loop(args.prompt, **_asked(args) | asked, **options).frames]
-
-
-def _edit(sora, args, **options):
-    video = _read(sora, args, args.video)
-    return [sora.edit(video, args.prompt, **_given(args, strength="strength"), **options).frames]
-
-
-def _upscale(sora, args, **options):
-    video = Video(_read(sora, args, args.video), args.prompt)
-    return [sora.upscale(video, **_given(args, factor="factor", strength="strength"), **options).frames]
-
-
-def _task(make, flags, **inputs):
-    """How a command that takes files and one prompt is added, and how it is run."""
-
-    def add(sub):
-        for name, help in inputs.items():
-            sub.add_argument(*([f"--{name[:-1]}"] if name.endswith("_") else [name]), help=help)
-        _add(sub, *flags)
-
-    return add, lambda args: _film(args, args.prompt, make)
+def _film_all(args):
+    """Make a directory of videos, one for each prompt, and judge each."""
+    output = Path(args.output)
+    require(args.force or not output.exists(), f"{output} exists; choose another name, or --force")
+    require(not output.is_file(), f"{output} is a file; several prompts need a directory")
+    named = (
+        f"{output} is a name for one video, but there are {len(args.prompt)} prompts; put a prompt in quotes"
+    )
+    require(output.suffix.lower() not in FORMATS, named)
+    check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
+    sora = _loaded(args, *args.prompt)
+    if args.expand:
+        _tell(sora, args.prompt, args)
+    began = time.perf_counter()
+    with progress_bar("denoising") as progress:
+        videos = sora.generate(args.prompt, progress=progress, **_asked(args), **sampling_of(args))
+    seconds = time.perf_counter() - began
+    reports = judge([video.frames for video in videos], args.prompt)
+    output.mkdir(exist_ok=True)
+    for i, (video, report) in enumerate(zip(videos, reports, strict=True)):
+        path = output / f"{i:02d}.gif"
+        video.save(path, force=args.force)
+        print(f"{path}: {video.prompt}  [{verdict(report)}]")
+    frames = [video.frames for video in videos]
+    checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
+    judged = [report.ok for report in reports if report]
+    others = f", {len(videos) - len(judged)} not judged" if len(judged) < len(videos) else ""
+    print(f"{output / 'sheet.png'}: {sum(judged)} of {len(judged)} right{others}")
+    print(f"{seconds / len(videos):.2f} s a clip")
 
 
 _FILE = "a video: .gif, .webp, .mp4"
 _PROMPT = "what the whole video shows"
-# name: (what it does, an example, (how to add its flags, how to run it))
+# name: (what it does, an example, {what it is made from: what that is}, its flags)
 ASKS = {
     "generate": (
         "turn prompts into videos, and judge each",
         'generate "a red circle moves left" -o circle.gif --seed 0',
-        (add_generate, run_generate),
+        {"prompt": "what to film; several prompts give a directory of videos"},
+        ("size", "frames", "seconds", "no-expand"),
     ),
     "animate": (
         "turn a picture into a video that begins with it",
         'animate picture.png "a red circle moves left" -o circle.gif',
-        _task(
-            _animate,
-            ("frames", "size", "fit"),
-            image="a picture: .png, .jpg, .webp, .gif",
-            prompt="what happens",
-        ),
+        {"image": "a picture: .png, .jpg, .webp, .gif", "prompt": "what happens"},
+        ("frames", "size", "fit"),
     ),
     "extend": (
         "add frames after a video, or before it",
         'extend circle.gif "a red circle moves left" --direction backward -o longer.gif',
-        _task(_extend, ("more", "direction", "size", "fit"), video=_FILE, prompt=_PROMPT),
+        {"video": _FILE, "prompt": _PROMPT},
+        ("more", "direction", "size", "fit"),
     ),
     "connect": (
         "lead from one video over to another",
         'connect a.gif b.gif "a red circle moves left" -o both.gif',
-        _task(_connect, ("between", "size", "fit"), a=_FILE, b="another, to end with", prompt=_PROMPT),
+        {"a": _FILE, "b": "another, to end with", "prompt": _PROMPT},
+        ("between", "size", "fit"),
     ),
     "loop": (
         "make a video that can be played round and round",
         'loop "a red circle moves left" -o loop.gif',
-        _task(
-            _loop,
-            ("between", "size", "fit", "no-expand"),
-            prompt=_PROMPT,
-            video_="one to close, instead of a new one",
-        ),
+        {"prompt": _PROMPT, "--video": "one to close, instead of a new one"},
+        ("between", "size", "fit", "no-expand"),
     ),
     "edit": (
         "make a video again to fit another prompt",
         'edit circle.gif "a blue circle moves left" -o blue.gif',
-        _task(_edit, ("strength", "size", "fit"), video=_FILE, prompt="what it is to show"),
+        {"video": _FILE, "prompt": "what it is to show"},
+        ("strength", "size", "fit"),
     ),
     "upscale": (
         "make a draft larger, and sharp",
         'upscale circle.gif "a red circle moves left" --factor 2 -o large.gif',
-        _task(_upscale, ("factor", "strength", "size", "fit"), video=_FILE, prompt=_PROMPT),
+        {"video": _FILE, "prompt": _PROMPT},
+        ("factor", "strength", "size", "fit"),
     ),
 }

@@ -144,6 +144,11 @@ def with_flags(config, flags):
     return from_dict(type(config), values)
 
 
+def reader(kind, name):
+    """What turns the text after --name into a value of a type. Raises UserError."""
+    return lambda text: _read(text, kind, name)
+
+
 def _read(text, kind, name):
     """Text from the command line -> a value of a type."""
     if inner := typing.get_args(kind):

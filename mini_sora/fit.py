@@ -54,16 +54,10 @@ class FitConfig:
     preview_every: int = 500
 
     def __post_init__(self):
+        natural = {name: (1, 1e9) for name in ("save_every", "preview_every")}
+        shares = {"ema": (0, 0.99999), "decay": (0, 1)}
         check_numbers(
-            self,
-            steps=(0, 1e8),
-            batch=(1, 65536),
-            ema=(0, 0.99999),
-            decay=(0, 1),
-            clip=(1e-6, 1e9),
-            workers=(0, 256),
-            save_every=(1, 1e9),
-            preview_every=(1, 1e9),
+            self, steps=(0, 1e8), batch=(1, 65536), clip=(1e-6, 1e9), workers=(0, 256), **shares, **natural
         )
         require(not (self.compile and self.graphs), "compile and graphs do not go together; choose one")
         known = ("auto", "float32", "bfloat16")
@@ -280,7 +274,7 @@ def fit(
             kind, seen = ("txt", seen.encode()) if isinstance(seen, str) else ("png", seen)
             checkpoint.write_file(out / "samples" / f"step-{step:07d}.{kind}", seen)
             lines.append(json.dumps({"step": step - 1, **figures}))
-            bar.set_postfix({**{k: f"{v:.2f}" for k, v in figures.items()}})
+            bar.set_postfix({k: f"{v:.2f}" for k, v in figures.items()})
 
     able = not config.compile or has_compiler()
     require(able, "compile needs a C++ compiler, such as g++; install one, or train without")

@@ -154,7 +154,7 @@ class Pipeline:
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
-        schedule = SCHEDULES[how.schedule]()
+        schedule, kind = SCHEDULES[how.schedule](), how.target
         known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
         made, parts = [], math.ceil(len(prompts) / BATCH)
 
@@ -175,20 +175,10 @@ class Pipeline:
             # Both are told the actions: what guidance goes past is the prompt alone.
             conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
             denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
-            z = sample(
-                denoiser,
-                schedule,
-                how.target,
-                z,
-                how.sampler,
-                how.steps,
-                known=mask,
-                start=start,
-                shift=how.shift,
-                generators=sources[part],
-                watch=functools.partial(tell, i // BATCH),
+            told = {"generators": sources[part], "watch": functools.partial(tell, i // BATCH)}
+            made.append(
+                sample(denoiser, schedule, kind, z, how.sampler, how.steps, mask, start, how.shift, **told)
             )
-            made.append(z)
         return torch.cat(made)
 
     def tokenize(self, texts):
