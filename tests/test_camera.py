@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_gen import solids
-from data_gen.families import camera
+from data_gen.families import camera, shapes
 from data_gen.grammar import Reader
 from data_gen.scene import PALETTE, Body, Camera, Scene, WorldError, window_of
 from data_gen.solids import SOLIDS
@@ -34,7 +34,7 @@ def test_samples_keep_their_rules(size, frames, split):
     for seed in range(25):
         scene = scene_of(seed, size, frames, split)
         assert scene == scene_of(seed, size, frames, split)
-        assert (scene.bodies[0].x * camera.GRID % 2 == 1) == (split != "train")
+        assert (scene.bodies[0].x * shapes.GRID % 2 == 1) == (split != "train")
         assert len({body.color for body in scene.bodies}) == len(scene.bodies) in (1, 2, 3)
         for body in scene.bodies:
             assert camera.is_heldout(body.shape, body.color, scene.camera.motion) == (split == "heldout")
