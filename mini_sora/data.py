@@ -51,21 +51,24 @@ class DataConfig:
     """Which grids training is shown. An entry that stands twice in a list is drawn twice as often.
 
     sides: short sides in pixels; frames: lengths of clips, 1 is an image; wide: whether to take every
-    aspect from 16:9 to 9:16 in steps of 8 pixels, or squares alone; long_prompts: the share of
-    batches whose prompts have every fact; most: clips in a batch, however small they are; folder: of
-    clips of one's own, to be learned instead of the world, at the model's own size (see folder.py).
+    aspect from 16:9 to 9:16 in steps of 8 pixels, or squares alone; squares: how often the square stands
+    among the aspects of a side; long_prompts: the share of batches whose prompts have every fact; most: clips
+    in a batch, however small they are; folder: of clips of one's own, to be learned instead of the world, at
+    the model's own size (see folder.py).
     """
 
     sides: tuple[int, ...] = (32,)
     frames: tuple[int, ...] = (17,)
     wide: bool = False
+    squares: int = 1
     long_prompts: float = 0.0
     most: int = 128
     folder: str = ""
 
     def __post_init__(self):
         require(self.sides and self.frames, "sides and frames need an entry each")
-        check_numbers(self, sides=(24, 512), frames=(1, 4801), long_prompts=(0, 1), most=(1, 4096))
+        check_numbers(self, sides=(24, 512), frames=(1, 4801), squares=(1, 100), most=(1, 4096))
+        check_numbers(self, long_prompts=(0, 1))
         require(all(side % 8 == 0 for side in self.sides), f"sides are {self.sides}; multiples of 8 work")
         widest = max(map(self.other_side, self.sides))
         require(widest <= 512, f"sides are {self.sides}; a clip of {widest} pixels is too wide, 512 work")
@@ -82,7 +85,7 @@ class DataConfig:
             return options[int(torch.randint(len(options), (), generator=generator))]
 
         frames, side = pick(self.frames), pick(self.sides)
-        size = (side, pick(range(side, self.other_side(side) + 1, 8)))
+        size = (side, pick([side] * (self.squares - 1) + [*range(side, self.other_side(side) + 1, 8)]))
         return frames, size if pick((True, False)) else size[::-1]
 
 

@@ -59,6 +59,14 @@ def test_every_grid_is_drawn_and_none_is_cropped():
     assert grids == {(frames, size) for frames in (1, 5, 17) for size in sizes}
 
 
+@pytest.mark.parametrize("squares, share", [(1, 1 / 4), (3, 3 / 6)])
+def test_squares_come_as_often_as_they_stand_among_the_aspects(squares, share):
+    config, generator = replace(EVERY, sides=(32,), squares=squares), torch.Generator().manual_seed(0)
+    sizes = [config.draw_grid(generator)[1] for _ in range(2000)]
+    assert sum(h == w for h, w in sizes) / 2000 == pytest.approx(share, abs=0.04)
+    assert {w for _, w in sizes} == {h for h, _ in sizes} == {32, 40, 48, 56}
+
+
 def test_batches_of_all_grids_cost_about_the_same():
     stream = Stream(replace(EVERY, most=20), ("shapes",), AREA, 0)
     counts = set()
