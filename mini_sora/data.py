@@ -67,8 +67,8 @@ class DataConfig:
 
     def __post_init__(self):
         require(self.sides and self.frames, "sides and frames need an entry each")
-        check_numbers(self, sides=(24, 512), frames=(1, 4801), squares=(1, 100), most=(1, 4096))
-        check_numbers(self, long_prompts=(0, 1))
+        counts = {"frames": (1, 4801), "squares": (1, 100), "most": (1, 4096)}
+        check_numbers(self, sides=(24, 512), long_prompts=(0, 1), **counts)
         require(all(side % 8 == 0 for side in self.sides), f"sides are {self.sides}; multiples of 8 work")
         widest = max(map(self.other_side, self.sides))
         require(widest <= 512, f"sides are {self.sides}; a clip of {widest} pixels is too wide, 512 work")
