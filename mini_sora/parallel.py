@@ -1,5 +1,6 @@
 """Several processes that train one model (torchrun): each takes its own batches, gradients are averaged."""
 
+import atexit
 import os
 
 import torch
@@ -16,6 +17,7 @@ def begin(device):
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(distributed.destroy_process_group)  # else its threads now and then abort the exit
     return device
 
 
