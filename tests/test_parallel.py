@@ -72,12 +72,14 @@ def weights(out):
 def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     script = tmp_path / "both.py"
     script.write_text(
-        "import sys\nfrom mini_sora import parallel\nfrom test_parallel import *\n"
+        "import atexit, sys\nfrom mini_sora import parallel\nfrom test_parallel import *\n"
+        "atexit.register(lambda: print('at the exit', parallel.place()))\n"
         "parallel.begin('cpu')\n"
         "assert parallel.place()[1] == 2\n"
         "fit(Net(), loss, Batches(1), CONFIG, sys.argv[1], quiet=True)\n"
     )
-    start(script, tmp_path / "two")
+    left = start(script, tmp_path / "two").stdout.count("at the exit (0, 1)")
+    assert left == 2, "a group that is not left can abort what has ended well"
     fit(Net(), both(), Batches(2), CONFIG, tmp_path / "one", quiet=True)
     for two, one in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
         for name in one:
