@@ -1,7 +1,7 @@
 """A world that we wrote, so that every claim about a film of it can be checked exactly."""
 
 from .captions import describe, facts_of, parse
-from .check import Report, check
+from .check import Report, check, compare
 from .clips import Batch, Clip, make_batch, make_captions, make_clip
 from .families import FAMILIES
 from .moves import displacements
@@ -18,6 +18,7 @@ __all__ = [
     "WorldError",
     "apparitions",
     "check",
+    "compare",
     "describe",
     "displacements",
     "facts_of",

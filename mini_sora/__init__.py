@@ -5,7 +5,8 @@ cells, each of C channels; P tokens in a latent frame, N = K P in a clip, each D
 each D' wide; attention has heads of d numbers.
 """
 
+from .captioner import Captioner
 from .tasks import MiniSora
 from .video import Video
 
-__all__ = ["MiniSora", "Video"]
+__all__ = ["Captioner", "MiniSora", "Video"]

@@ -11,16 +11,28 @@ import torch
 from data_gen import WorldError
 
 from . import bench, checkpoint, sweep
-from .commands import ASKS, NO_EXPAND, add_ask, add_sampling, progress_bar, run_ask, sampling_of
+from .captioner import Captioner
+from .commands import (
+    ASKS,
+    NO_EXPAND,
+    add_ask,
+    add_caption,
+    add_sampling,
+    progress_bar,
+    run_ask,
+    run_caption,
+    sampling_of,
+)
 from .config import Parser, UserError, add_flags, reader, require, to_dict, with_flags
 from .data import cores
 from .fit import compute_dtype
 from .gallery import gallery
-from .pipeline import WEIGHTS, check_device
-from .presets import PRESETS
+from .pipeline import WEIGHTS, check_device, is_captioner
+from .presets import CAPTIONERS, PRESETS
+from .recaption import CaptionerStages, evaluate_captions, table_of_captions
 from .report import digest, evaluate, evaluate_prompts, kept, table, table_of_prompts
 from .tasks import MiniSora
-from .train import train
+from .train import Stages, train
 from .video import check_writable
 
 
@@ -45,12 +57,21 @@ def build_parser():
     for name, (help, example, *_) in ASKS.items():
         add_ask(command(name, help, example), name)
 
+    add_caption(
+        command(
+            "caption",
+            "tell what videos show, and check it",
+            "caption circle.gif blue.gif -o captions.csv",
+        )
+    )
+
     sub = command(
         "train",
         "train a model from scratch: data, VAE, text encoder and DiT, verdict",
         "train --preset quick --out runs/quick",
     )
-    sub.add_argument("--preset", default="quick", help=f"sets everything: {', '.join(PRESETS)} (quick)")
+    known = ", ".join({**PRESETS, **CAPTIONERS})
+    sub.add_argument("--preset", default="quick", help=f"sets everything: {known} (quick)")
     sub.add_argument("--out", required=True, help="the directory of the run; from_pretrained loads it")
     sub.add_argument(
         "--resume", action="store_true", help="go on where the run in --out stopped, bit for bit"
@@ -62,7 +83,8 @@ def build_parser():
         "learn the videos in this directory, each beside a .txt with its caption, or all with a captions.csv"
     )
     sub.add_argument("--data", dest="data.folder", metavar="DIR", help=own)
-    add_flags(sub, PRESETS["quick"])
+    add_flags(sub, PRESETS["quick"], "quick")
+    add_flags(sub, CAPTIONERS["captioner"], "captioner")
 
     sub = command(
         "evaluate",
@@ -102,22 +124,27 @@ def build_parser():
     return parser, made
 
 
-def preset(name):
-    """A preset by its name. Raises UserError where there is none."""
-    require(name in PRESETS, f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
-    return PRESETS[name]
+def preset(name, known=PRESETS):
+    """A preset by its name. Raises UserError where none of those known has it."""
+    require(name in known, f"there is no preset {name!r} for this; there are: {', '.join(known)}")
+    return known[name]
 
 
 def run_train(args):
-    base = preset(args.preset)
+    base = preset(args.preset, PRESETS | CAPTIONERS)
     flags = {name: value for name, value in vars(args).items() if value is not None}
-    settings = _paths(to_dict(base))
-    config = with_flags(base, {k: v for k, v in flags.items() if k in settings})
+    settings, *others = (_paths(to_dict(c)) for c in (base, PRESETS["quick"], CAPTIONERS["captioner"]))
+    foreign = [name for name in flags if name in set().union(*others) - settings]
+    require(not foreign, f"the preset {args.preset} has no --{''.join(foreign[:1])}; leave it out")
+    config = with_flags(base, {name: text for name, text in flags.items() if name in settings})
     require(args.out, "--out is empty; name a directory for the run")
     out = Path(args.out)
-    _, report = train(config, out, args.resume, args.force, args.device, args.allow_inexact_resume)
+    captions = args.preset in CAPTIONERS
+    how = {"inexact": args.allow_inexact_resume, "stages": CaptionerStages if captions else Stages}
+    _, report = train(config, out, args.resume, args.force, args.device, **how)
     if report:  # which of several processes the first alone has
-        print(f"\n{out}/report shows its clips; generate from them with --weights {out}")
+        told = "caption clips with it by" if captions else "generate from them with"
+        print(f"\n{out}/report shows its clips; {told} --weights {out}")
 
 
 def _paths(values, where=""):
@@ -141,6 +168,14 @@ def run_evaluate(args):
     alone = not args.prompts or not (args.rows or args.resume)
     require(alone, "--prompts goes with neither --rows nor --resume; leave them out")
     prompts = read_prompts(args.prompts) if args.prompts else []
+    if is_captioner(args.weights):
+        how = sampling_of(args)
+        foreign = args.prompts or args.resume or args.rows or not args.expand or how.keys() - {"seed"}
+        require(not foreign, f"{args.weights} is a captioner; it takes --count, --seed, -o and --force alone")
+        captioner = Captioner.from_pretrained(args.weights, args.device)
+        with progress_bar() as progress:
+            found = table_of_captions(evaluate_captions(captioner, args.count, folder, progress, **how))
+        return _print_report(found, folder)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
     if not args.expand:
         sora = MiniSora(sora.config, sora.vae, sora.sora, sora.tokenizer, sora.words)
@@ -151,6 +186,10 @@ def run_evaluate(args):
         else:
             how |= {"resume": args.resume, "progress": progress}
             found = table(evaluate(sora, args.count, args.rows, **how))
+    _print_report(found, folder)
+
+
+def _print_report(found, folder):
     print(found)
     if folder:
         print(f"\n{folder} shows its clips, and those that went wrong; its report.json has every figure")
@@ -233,6 +272,7 @@ def main(argv=None):
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     commands = {
         **dict.fromkeys(ASKS, run_ask),
+        "caption": run_caption,
         "train": run_train,
         "evaluate": run_evaluate,
         "gallery": run_gallery,

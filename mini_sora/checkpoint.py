@@ -129,6 +129,11 @@ def _manifest(directory):
     return manifest
 
 
+def read_meta(directory):
+    """The table that was saved with a checkpoint, without its tensors. Raises UserError."""
+    return _manifest(Path(directory))["meta"]
+
+
 def load(directory):
     """Read a checkpoint, every byte verified: ({name: {key: tensor}}, meta). Raises UserError."""
     directory = Path(directory)

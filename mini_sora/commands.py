@@ -1,5 +1,7 @@
-"""The commands that make videos: generate, animate, extend, connect, loop, edit and upscale."""
+"""The commands that make videos: generate, animate, extend, connect, loop, edit and upscale; and caption."""
 
+import csv
+import io
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from . import checkpoint
+from .captioner import Captioner
 from .config import reader, require
 from .evaluate import judge, judgement, sheet, verdict
-from .media import FITS, read_video
+from .media import FITS, MOVIES, PICTURES, read_video
 from .model import check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
@@ -191,6 +194,48 @@ def _film_all(args):
     others = f", {len(videos) - len(judged)} not judged" if len(judged) < len(videos) else ""
     print(f"{output / 'sheet.png'}: {sum(judged)} of {len(judged)} right{others}")
     print(f"{seconds / len(videos):.2f} s a clip")
+
+
+def add_caption(sub):
+    """What the command takes that tells what videos show."""
+    sub.add_argument("video", nargs="+", help=_FILE + ", or a picture; or a directory of them")
+    sub.add_argument("-o", "--output", help="captions.csv, in the directory of the videos (see train --data)")
+    sub.add_argument("--force", action="store_true", help="replace what is there")
+    sub.add_argument("--short", action="store_true", help="in a few words, instead of all there is to tell")
+    sub.add_argument(
+        "--weights", default="captioner", help="a shipped captioner or a run directory (captioner)"
+    )
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+    sub.add_argument("--seed", type=reader(int, "seed"), default=0, help="same seed, same wording (0)")
+    sub.add_argument("--fit", **FLAGS["fit"])
+
+
+def run_caption(args):
+    """Tell what videos show, and what the checker says of it."""
+    paths, kinds = [], (*PICTURES, *MOVIES)
+    for path in map(Path, args.video):
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds) if path.is_dir() else [path]
+        require(inside, f"{path} has no videos; put {', '.join(kinds)} files there")
+        paths += [p for p in inside if p not in paths]
+    if args.output is not None:
+        output = Path(args.output)
+        fine = output.name == "captions.csv" and {p.resolve().parent for p in paths} == {
+            output.resolve().parent
+        }
+        require(fine, f"{output} is not where captions are looked for: captions.csv beside the videos")
+        check_writable(output, args.force)
+    captioner = Captioner.from_pretrained(args.weights, args.device)
+    videos = [read_video(path, min(captioner.config.size), fit=args.fit or "crop") for path in paths]
+    captions = captioner.caption(videos, long=not args.short, seed=args.seed)
+    for path, caption, report in zip(paths, captions, judge(videos, captions), strict=True):
+        said = "as told" if report and report.ok else verdict(report)
+        print(f"{path}: {caption or 'no words found'}  [checker: {said}]")
+    if args.output is not None:
+        rows = [(path.name, words) for path, words in zip(paths, captions, strict=True) if words]
+        table = io.StringIO()
+        csv.writer(table).writerows(rows)
+        checkpoint.write_file(output, table.getvalue().encode("utf-8", "surrogateescape"))
+        print(f"{output}: {len(rows)} captions")
 
 
 _FILE = "a video: .gif, .webp, .mp4"

@@ -117,19 +117,19 @@ def _separator(kind):
     return "," if typing.get_args(kind)[-1] is ... else "x"
 
 
-def add_flags(parser, config, where=""):
-    """Add a flag for every setting of a config, its present value shown as the default."""
+def add_flags(parser, config, preset, where=""):
+    """Add a flag for every setting of a preset's config that has none yet, its value shown as the default."""
     group = parser.add_argument_group(f"settings of {where.rstrip('.')}" if where else "settings")
     kinds = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), where + field.name
         if dataclasses.is_dataclass(value):
-            add_flags(parser, value, name + ".")
-        else:
+            add_flags(parser, value, preset, name + ".")
+        elif f"--{name}" not in parser._option_string_actions:
             shown = value
             if isinstance(value, tuple):
                 shown = _separator(kinds[field.name]).join(map(str, value))
-            group.add_argument(f"--{name}", metavar="X", help=f"in preset quick: {shown}")
+            group.add_argument(f"--{name}", metavar="X", help=f"in preset {preset}: {shown}")
 
 
 def with_flags(config, flags):

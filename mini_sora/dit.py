@@ -45,6 +45,12 @@ def waves(coords):
     return torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
+def eighths(coords, grid):
+    """Coordinates (N, 3) with rows and columns in eighths of the short side, so that all sizes look alike.
+    grid: (K, h, w)."""
+    return torch.cat([coords[:, :1], coords[:, 1:] * (8 / min(grid[1:]))], dim=1)
+
+
 class DiTBlock(nn.Module):
     """Self-attention, cross-attention to the text, feed-forward; each gated by the noise time."""
 
@@ -139,8 +145,7 @@ class DiT(nn.Module):
         x = self.embed(patchify(z, patch).to(self.embed.weight.dtype))  # (B, N, D)
         # The place is told twice: here in shares of the picture, so that all sizes look alike, and by rotary
         # angles in latents, so that near is near.
-        eighths = torch.cat([coords[:, :1], coords[:, 1:] * (8 / min(grid[1:]))], dim=1)  # of a short side
-        place = self.place(waves(eighths).to(x.dtype))  # (N, D)
+        place = self.place(waves(eighths(coords, grid)).to(x.dtype))  # (N, D)
         # A sum, not a view: else torch.compile would compile the first block apart from the others.
         x = x.unflatten(1, frames) + place.unflatten(0, frames)  # (B, K, P, D)
         angles = rotary_angles(coords, x.shape[-1] // self.config.heads)

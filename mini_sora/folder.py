@@ -17,7 +17,8 @@ class Folder:
     """Clips of one's own instead of the world's: a Stream of stretches of the videos in a directory.
 
     Each video has its caption in a .txt file of the same name beside it, or in captions.csv, whose lines
-    are: file name, caption. Raises UserError that names every file that cannot be used.
+    are: file name, caption, and which comes first. Raises UserError that names every file that cannot be
+    used.
     """
 
     def __init__(self, config, size, clips, seed, longest=None):
@@ -75,19 +76,20 @@ def shots_of(place, size, files):
 
 
 def captions_of(place):
-    """{file name: caption} of a directory, from its captions.csv and its .txt files."""
+    """{file name: caption} of a directory, from its .txt files and its captions.csv, which comes first, as
+    clips may be captioned anew."""
     listed = {}
     try:
+        for path in place.glob("*.txt"):
+            beside = [other for other in place.iterdir() if other.stem == path.stem]
+            words = path.read_text(encoding="utf-8-sig")
+            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
         if (place / "captions.csv").is_file():
             with (place / "captions.csv").open(encoding="utf-8-sig", newline="") as file:
                 for number, row in enumerate(csv.reader(file), 1):
                     fine = len(row) == 2
                     require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
                     listed |= {row[0].strip(): row[1]} if row else {}
-        for path in place.glob("*.txt"):
-            beside = [other for other in place.iterdir() if other.stem == path.stem]
-            words = path.read_text(encoding="utf-8-sig")
-            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
     return listed

@@ -14,7 +14,7 @@ from .data import Course, Replayed, Stored, Stream, area, to_pixels
 from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .fit import compute_dtype, unit_noise
 from .folder import Folder
-from .prompts import expansion_loss
+from .prompts import next_token_loss
 from .text import tokenize
 from .vae import vae_loss
 
@@ -99,8 +99,8 @@ def expander_objective(sora):
         tokens, mask = sora.tokenize(brief)
         with torch.no_grad():  # the DiT is to understand the text as before
             text = sora.sora.text(tokens, mask)
-        start = sora.expander.start(frames, len(fitting))
-        return expansion_loss(forward, start, *sora.tokenize(long), text, mask)
+        start = sora.expander.start(frames > 1, len(fitting))
+        return next_token_loss(forward, start, *sora.tokenize(long), text, mask)
 
     return loss
 

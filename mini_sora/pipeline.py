@@ -46,21 +46,13 @@ class Pipeline:
         Raises UserError where there is none, where a file is damaged, or where a device is absent.
         """
         check_device(device)
-        places = [Path(name), Path(name) / "model", WEIGHTS / str(name)]
-        found = [place for place in places if (place / "manifest.json").is_file()]
-        begun = (places[0] / "config.json").is_file() and not {*places[:2]} & {*found}
-        require(not begun, f"the run in {name} has no model yet; go on with train --resume")
-        shipped = ", ".join(sorted(p.name for p in WEIGHTS.glob("*") if p.is_dir())) or "none"
-        hint = f"give a directory that train made, or a shipped preset ({shipped})"
-        require(found, f"there are no weights {str(name)!r}; {hint}")
-        tensors, meta = checkpoint.load(found[0])
-        require("config" in meta, f"{found[0]} is a training checkpoint, not a model; {hint}")
+        tensors, meta, place = load_pretrained(name, "config")
         config = from_dict(ModelConfig, meta["config"])
         parts, tokenizer = {"vae": VAE(config.vae), "sora": Sora(config)}, Tokenizer(meta["merges"])
         if config.expander.layers:
             parts["expander"] = Expander(config.expander, tokenizer.size, config.text.width)
         for name, part in parts.items():
-            checkpoint.load_weights(part, tensors.get(name, {}), found[0])
+            checkpoint.load_weights(part, tensors.get(name, {}), place)
             part.to(device)
         return cls(config, **parts, tokenizer=tokenizer, words=meta["words"])
 
@@ -103,18 +95,20 @@ class Pipeline:
         for part in (places[i : i + BATCH] for i in range(0, len(places), BATCH)):
             tokens, mask = self.tokenize([prompts[i] for i in part])
             text, most = self.sora.text(tokens, mask), self.config.text.max_tokens
-            written = self.expander.write(frames, text, mask, most, [sources[i] for i in part])
+            written = self.expander.write(frames > 1, text, mask, most, [sources[i] for i in part])
             for i, row in zip(part, written, strict=True):
                 prompts[i] = self._spelled(row or []) or prompts[i]
         return prompts[0] if isinstance(prompt, str) else prompts
 
     def _spelled(self, tokens):
         """The prompt that tokens spell, or none, where they spell no text, or one that is too long."""
-        try:
-            text = self.tokenizer.decode(tokens).strip()
-        except UnicodeDecodeError:
-            return ""
+        text = self.tokenizer.written(tokens)
         return text if len(self.tokenizer.encode(text)) <= self.config.text.max_tokens else ""
+
+    @property
+    def networks(self):
+        """All that has weights."""
+        return [part for part in (self.vae, self.sora, self.expander) if part]
 
     @property
     def device(self):
@@ -193,6 +187,36 @@ class Pipeline:
         return lambda z_t, t: self.sora.dit(
             z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
         )
+
+
+KINDS = {"config": "a model of videos", "captioner": "a captioner"}  # of model, by a key in its meta
+
+
+def located(name):
+    """Where a shipped preset is, or a model that train or save_pretrained left. Raises UserError."""
+    places = [Path(name), Path(name) / "model", WEIGHTS / str(name)]
+    found = [place for place in places if (place / "manifest.json").is_file()]
+    begun = (places[0] / "config.json").is_file() and not {*places[:2]} & {*found}
+    require(not begun, f"the run in {name} has no model yet; go on with train --resume")
+    shipped = ", ".join(sorted(p.name for p in WEIGHTS.glob("*") if p.is_dir())) or "none"
+    hint = f"give a directory that train made, or a shipped preset ({shipped})"
+    require(found, f"there are no weights {str(name)!r}; {hint}")
+    return found[0]
+
+
+def load_pretrained(name, kind):
+    """Weights by name: (tensors, meta, directory), see checkpoint.load. kind: of KINDS, what they must be
+    of. Raises UserError."""
+    place = located(name)
+    tensors, meta = checkpoint.load(place)
+    what = next((KINDS[key] for key in KINDS if key in meta), "a training checkpoint")
+    require(kind in meta, f"{place} is {what}, not {KINDS[kind]}; give other weights")
+    return tensors, meta, place
+
+
+def is_captioner(name):
+    """Whether these weights are a captioner's. Raises UserError where there are none."""
+    return "captioner" in checkpoint.read_meta(located(name))
 
 
 def prompts_of(prompt):

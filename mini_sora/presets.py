@@ -1,9 +1,11 @@
-"""Every setting of a run in one table, and the presets: quick, simple, smoke, tiny (-gpu), small, base."""
+"""Every setting of a run in one table, and the presets: quick, simple, smoke, tiny (-gpu), small, base, and
+those of the captioner."""
 
 from dataclasses import dataclass, replace
 
+from .captioner import CaptionerConfig
 from .config import check_numbers, require
-from .data import DataConfig
+from .data import FAMILY_NAMES, DataConfig
 from .diffusion import TimeSampling
 from .dit import DiTConfig
 from .fit import FitConfig
@@ -93,6 +95,11 @@ class TrainConfig:
     vae: VAETraining = VAETraining()
     dit: DiTTraining = DiTTraining()
     expander: ExpanderTraining = ExpanderTraining()
+
+    @property
+    def trained(self):
+        """The names of the networks that learn, but for the VAE, which a started run keeps as it was."""
+        return [name for name, its in (("dit", self.dit.fit.steps), ("expander", self.expands)) if its]
 
     @property
     def expands(self):
@@ -246,3 +253,85 @@ PRESETS["base"] = replace(
         dit=DiTConfig(width=768, layers=12, heads=12, actions=5),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Captioning:
+    """The training of the captioner's network. course: who is where is learned from few words of few bodies
+    first: for so many steps pictures of single bodies, squares of the model's own size, then of several, then
+    clips of single bodies, then of several, all with short captions, and then everything; single: the family
+    whose scenes have one body, several: the one whose have more; stored, shown: see VAETraining."""
+
+    course: tuple[int, int, int, int] = (450, 2500, 600, 2900)
+    single: str = "shapes-simple"
+    several: str = "shapes"
+    stored: int = 400
+    shown: int = 3
+    fit: FitConfig = FitConfig(
+        steps=11_000, batch=32, adam_rate=1e-3, muon_rate=0.005, decay=0.4, ema=0.998, preview_every=1000
+    )
+
+    def __post_init__(self):
+        check_numbers(self)
+        left = self.fit.steps - sum(self.course)
+        advice = "shorten it, too, as in --network.course 0x0x0x0"
+        require(left > 0, f"network.course leaves none of {self.fit.steps} steps for everything; {advice}")
+        require(self.stored or not self.shown, f"shown is {self.shown}; set stored, too: how many are kept")
+        for name in (self.single, self.several):
+            require(name in FAMILY_NAMES, f"there is no family {name!r}; there is: {', '.join(FAMILY_NAMES)}")
+        require(not self.fit.graphs, "network.fit.graphs is of no use, as captions have many lengths")
+
+
+@dataclass(frozen=True)
+class CaptionerTraining:
+    """Everything that decides a captioner. A batch is so many clips of the model's own size and length, or as
+    many tokens of another. start: a shipped captioner
+    or the directory of a run, to learn on from; none: from scratch."""
+
+    start: str = ""
+    judged: int = 256
+    seed: int = 0
+    data: DataConfig = DataConfig(
+        sides=(24, *[32] * 6, 48, 64),
+        frames=(1, 1, 5, 9, *[17] * 6, 25, 33),
+        wide=True,
+        squares=3,
+        long_prompts=0.7,
+        most=80,
+    )
+    model: CaptionerConfig = CaptionerConfig(families=("shapes-simple", "shapes", "shapes", *WORLD))
+    network: Captioning = Captioning()
+
+    def __post_init__(self):
+        check_numbers(self, judged=(1, 10_000), seed=(0, 2**20))
+        fine = min(self.model.size) >= 24
+        require(fine, f"model.size is {self.model.size}; the world is drawn from 24 pixels upwards")
+        batch = self.network.fit.batch
+        require(
+            self.data.most >= batch,
+            f"data.most is {self.data.most}, less than a batch of {batch}; set it, too",
+        )
+        require(not self.data.folder, "a captioner learns from the world, whose truth is known; omit --data")
+
+    @property
+    def trained(self):
+        """The names of the networks that learn."""
+        return ["network"]
+
+
+CAPTIONERS = {
+    "captioner": CaptionerTraining(),
+    "captioner-smoke": CaptionerTraining(
+        judged=4,
+        data=DataConfig(long_prompts=0.5),
+        model=CaptionerConfig(
+            stem=VAEConfig(channels=4, frame_width=8, width=16),
+            width=32,
+            layers=1,
+            heads=2,
+            writer=ExpanderConfig(width=32, layers=1, heads=2, temperature=0.1),
+            merges=100,
+        ),
+        network=Captioning(course=(1, 1, 1, 1), stored=4, shown=0, fit=replace(_SMOKE_FIT, steps=6)),
+    ),
+}

@@ -18,7 +18,7 @@ from .layers import Attention, FeedForward, rotary_angles
 from .text import END
 
 BRIEF = 30  # words: what is shorter can be told at length
-STARTS = 2  # what stands before the first token: one for images, another for videos
+STARTS = 2  # what may stand before the first token, to say what is to be written
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ class ExpanderBlock(nn.Module):
 
 
 class Expander(nn.Module):
-    """A causal transformer that writes a long prompt, given the vectors of a short one. What it reads a token
-    by is also what it writes it by (Press & Wolf 2017).
+    """A causal transformer that writes a text about vectors that it is given: a long prompt, of those of a
+    short one, or a caption, of those of a video (see captioner.py). What it reads a token by is also what it
+    writes it by (Press & Wolf 2017).
 
-    tokens: how many there are; text_width: of the text encoder's vectors, D'.
+    tokens: how many there are; text_width: of the vectors, D'.
     """
 
     def __init__(self, config, tokens, text_width):
@@ -74,9 +75,9 @@ class Expander(nn.Module):
     def forward(self, written, text, mask, past=None):
         """What may come after each token: the logits of the next.
 
-        written: (B, N) tokens, the start first; text: (B, L, D'); mask: (B, L) bool; past: a dictionary for
-        each block, in which it keeps what it needs of the tokens of earlier calls, so that only the new
-        ones have to be given. Returns (B, N, tokens), float32.
+        written: (B, N) tokens, the start first; text: (B, L, D'); mask: (B, L) bool, or None for all; past: a
+        dictionary for each block, in which it keeps what it needs of the tokens of earlier calls, so that
+        only the new ones have to be given. Returns (B, N, tokens), float32.
         """
         n, earlier = written.shape[1], past[0]["k"].shape[2] if past and past[0] else 0
         place = torch.arange(earlier, earlier + n, device=written.device)[:, None].expand(-1, 3)
@@ -88,20 +89,20 @@ class Expander(nn.Module):
         logits = self.norm(x) @ self.embedding.weight[: self.tokens].T  # (B, N, tokens)
         return logits.float() / math.sqrt(self.config.width)
 
-    def start(self, frames, count):
-        """What stands before the first token of prompts for clips of so many frames: (count, 1)."""
-        which = self.tokens + int(frames > 1)
-        return torch.full((count, 1), which, device=self.embedding.weight.device)
+    def start(self, which, count):
+        """What stands before the first token of so many texts: (count, 1). which: 0 for prompts of images and
+        for short captions, 1 for prompts of videos and for long captions."""
+        return torch.full((count, 1), self.tokens + int(which), device=self.embedding.weight.device)
 
     @torch.no_grad()
-    def write(self, frames, text, mask, most, generators):
-        """A long prompt for each short one, drawn token by token.
+    def write(self, which, text, mask, most, generators):
+        """A text for each of a batch, drawn token by token.
 
-        frames: of the clips that are meant; text: (B, L, D'); mask: (B, L); most: tokens to write;
-        generators: B, so that each prompt is the same alone or among others, but for rounding. Returns
-        lists of tokens, without the end; None where none came.
+        which: see start; text: (B, L, D'); mask: (B, L), or None; most: tokens to write; generators: B, so
+        that each text is the same alone or among others, but for rounding. Returns lists of tokens, without
+        the end; None where none came.
         """
-        latest, past, written = self.start(frames, len(text)), [{} for _ in self.blocks], []
+        latest, past, written = self.start(which, len(text)), [{} for _ in self.blocks], []
         ended = torch.zeros(len(text), dtype=torch.bool, device=text.device)
         while len(written) < most and not ended.all():
             logits = self(latest, text, mask, past)[:, -1]  # (B, tokens)
@@ -115,12 +116,12 @@ class Expander(nn.Module):
         return [row[: row.index(END)] if END in row else None for row in rows]
 
 
-def expansion_loss(forward, start, long, filled, text, mask):
-    """Cross-entropy of each next token of the long prompts, nats.
+def next_token_loss(forward, start, tokens, filled, *about):
+    """Cross-entropy of each next token of some texts, nats.
 
-    forward: Expander.forward; start: (B, 1); long, filled: (B, N) tokens, the end last, and where there
-    are any; text: (B, L, D') and mask: (B, L), of the short prompts.
+    forward: from what was written before, and what the texts are about, to logits, as Expander.forward;
+    start: (B, 1); tokens, filled: (B, N), the end last, and where there are any.
     """
-    before = torch.cat([start, long[:, :-1]], dim=1)
-    logits = forward(before, text, mask)  # (B, N, tokens)
-    return F.cross_entropy(logits[filled], long[filled])
+    before = torch.cat([start, tokens[:, :-1]], dim=1)
+    logits = forward(before, *about)  # (B, N, tokens)
+    return F.cross_entropy(logits[filled], tokens[filled])

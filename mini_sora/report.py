@@ -145,10 +145,10 @@ def kept(folder):
     return report if isinstance(report, dict) else {}
 
 
-def digest(sora):
-    """What the weights are, as text: others have another."""
+def digest(model):
+    """What the weights of a model, or of a captioner, are, as text: others have another."""
     made = hashlib.sha256()
-    for part in filter(None, (sora.vae, sora.sora, sora.expander)):
+    for part in model.networks:
         for value in part.state_dict().values():
             made.update(value.cpu().numpy().tobytes())
     return made.hexdigest()

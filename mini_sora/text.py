@@ -81,6 +81,13 @@ class Tokenizer:
 
         return b"".join(spell(token) for token in tokens).decode("utf-8", "surrogatepass")
 
+    def written(self, tokens):
+        """The text that a network has written, without spaces around it; none where its tokens spell none."""
+        try:
+            return self.decode(tokens).strip()
+        except UnicodeDecodeError:
+            return ""
+
 
 def _merge(word, pair, token):
     merged, i = [], 0

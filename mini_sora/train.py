@@ -26,16 +26,18 @@ from .tasks import MiniSora
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
 
+NETWORKS = ("vae", "dit", "expander", "network")  # each one's training leaves a directory of its name
 # What a run leaves in --out, its settings last.
-LEAVES = ("vae", "dit", "expander", "model", "report", "training.txt", "config.json")
+LEAVES = (*NETWORKS, "model", "report", "training.txt", "config.json")
 
 
-def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False):
+def train(config, out, resume=False, force=False, device="cpu", inexact=False, quiet=False, stages=None):
     """Run every stage into a directory and leave a model there that from_pretrained loads.
 
-    resume: go on with the run that is there; force: delete it and start afresh; device: cpu, cuda or
-    cuda:N; inexact: resume on another machine too; quiet: no bars. Prints a table at the end. Returns
-    (model, report); of several processes (torchrun) the first alone has a report. Raises UserError.
+    config: a TrainConfig, or a CaptionerTraining; stages: what runs it, Stages unless said; resume: go on
+    with the run that is there; force: delete it and start afresh; device: cpu, cuda or cuda:N; inexact:
+    resume on another machine too; quiet: no bars. Prints a table at the end. Returns (model, report); of
+    several processes (torchrun) the first alone has a report. Raises UserError.
     """
     device = parallel.begin(device)
     check_device(device)
@@ -46,15 +48,18 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
         require(settings.is_file() or not resume, f"there is no run to resume in {out}; check the path")
         advice = "go on with --resume, replace it with --force, or choose another --out"
         require(resume or force or not settings.exists(), f"{out} holds an earlier run; {advice}")
-        trained = [name for name, its in (("dit", config.dit.fit.steps), ("expander", config.expands)) if its]
-        whole = all(checkpoint.steps_of(out / name / "checkpoints") for name in trained)
+        other = settings.exists() and ("network" in read_settings(settings)) != ("network" in to_dict(config))
+        require(
+            force or not other, f"{out} holds a run of another kind of model; choose another --out or preset"
+        )
+        whole = all(checkpoint.steps_of(out / name / "checkpoints") for name in config.trained)
         lost = resume and (out / "model").is_dir() and not whole
         require(not lost, f"{out} has a model, but not the checkpoints to go on from; start with --force")
     with checkpoint.locked(out) if leads else nullcontext():
         if leads:
             prepare(config, out, force)
         parallel.wait()
-        return Stages(config, out, resume, device, inexact, quiet).run()
+        return (stages or Stages)(config, out, resume, device, inexact, quiet).run()
 
 
 def prepare(config, out, force):
@@ -79,38 +84,19 @@ def read_settings(path):
         settings = json.loads(path.read_text())
     except (OSError, ValueError):
         settings = None
-    ours = isinstance(settings, dict) and {"data", "model", "vae", "dit"} <= set(settings)
+    ours = isinstance(settings, dict) and {"data", "model", "judged", "seed"} <= set(settings)
     require(ours, f"{path} is not the config of a run; choose another --out")
     return settings
 
 
-class Stages:
-    """One run: each stage is a method, and leaves its line in the table."""
+class Run:
+    """What all runs have: each stage is a method, and leaves its line in the table."""
 
     def __init__(self, config, out, resume, device, inexact, quiet):
         self.config, self.out, self.device, self.quiet = config, out, device, quiet
         self.options = {"resume": resume, "inexact": inexact, "quiet": quiet, "seed": config.seed}
-        self.rows, self.start, self.shown = [], None, None
-        if config.start:
-            self.start = MiniSora.from_pretrained(config.start, device)
-            models = (to_dict(sora) for sora in (self.start.config, config.model))
-            parts = [{key: model[key] for key in ("vae", "text", "dit")} for model in models]
-            other = "; ".join(difference(*parts))
-            require(not other, f"{config.start} is another model than these settings make: {other}")
-
-    def run(self):
-        vae = self.timed("vae", self.train_vae)
-        sora = self.timed("dit", self.train_dit, vae)
-        if self.config.expands:
-            sora = self.timed("expander", self.train_expander, sora)
-        if parallel.place()[0] > 0:
-            return sora, None
-        sora.save_pretrained(self.out / "model", force=True, train=to_dict(self.config))
-        sora = MiniSora.from_pretrained(self.out / "model", self.device)  # what is judged is what is kept
-        report = self.timed("verdict", self.judge, sora)
-        print(self.table(), table(report), sep="\n\n")
-        checkpoint.write_file(self.out / "training.txt", self.log().encode())
-        return sora, report
+        self.rows = []
+        self.start = self.load_start() if config.start else None
 
     def timed(self, name, stage, *inputs):
         """Run a stage and note its seconds, loss and figure. Of what was done before a resume, the steps
@@ -136,7 +122,7 @@ class Stages:
             "",
             self.table(),
         ]
-        for name in ("vae", "dit", "expander"):
+        for name in NETWORKS:
             rows = read_metrics(self.out / name)
             if not rows:  # a stage that this run left out
                 continue
@@ -153,6 +139,35 @@ class Stages:
                 )
             found += [", ".join(f"{key} {value:.4g}" for key, value in row.items()) for row in looks]
         return "\n".join(found) + "\n"
+
+
+class Stages(Run):
+    """The run of a model of videos: VAE, DiT, expander, verdict."""
+
+    shown = None
+
+    def load_start(self):
+        """The model to learn on from. Raises UserError unless it has the networks of these settings."""
+        start = MiniSora.from_pretrained(self.config.start, self.device)
+        models = (to_dict(sora) for sora in (start.config, self.config.model))
+        parts = [{key: model[key] for key in ("vae", "text", "dit")} for model in models]
+        other = "; ".join(difference(*parts))
+        require(not other, f"{self.config.start} is another model than these settings make: {other}")
+        return start
+
+    def run(self):
+        vae = self.timed("vae", self.train_vae)
+        sora = self.timed("dit", self.train_dit, vae)
+        if self.config.expands:
+            sora = self.timed("expander", self.train_expander, sora)
+        if parallel.place()[0] > 0:
+            return sora, None
+        sora.save_pretrained(self.out / "model", force=True, train=to_dict(self.config))
+        sora = MiniSora.from_pretrained(self.out / "model", self.device)  # what is judged is what is kept
+        report = self.timed("verdict", self.judge, sora)
+        print(self.table(), table(report), sep="\n\n")
+        checkpoint.write_file(self.out / "training.txt", self.log().encode())
+        return sora, report
 
     def samples(self, count):
         """What to show and judge the model by on its way: [(row, so many clips)], at its own size, a row

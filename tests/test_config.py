@@ -83,6 +83,6 @@ def test_differences_are_listed_by_path():
 
 def test_an_unknown_flag_names_the_closest():
     parser = Parser()
-    add_flags(parser, FitConfig())
+    add_flags(parser, FitConfig(), "quick")
     with pytest.raises(UserError, match="did you mean '--batch'"):
         parser.parse_args(["--batsh", "3"])

@@ -12,16 +12,17 @@ LAYERS = (
     {"media", "data"},
     {"folder", "viz", "model"},
     {"pipeline", "evaluate", "compare"},
-    {"fit", "tasks"},
+    {"fit", "tasks", "captioner"},
     {"rows", "presets", "objectives"},
     {"measures"},
     {"report"},
     {"train"},
+    {"recaption"},
     {"bench", "sweep", "commands", "gallery"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORLD_READERS = {"data", "evaluate", "compare", "rows", "measures", "report", "__main__"}
+WORLD_READERS = {"data", "evaluate", "compare", "rows", "measures", "report", "recaption", "__main__"}
 
 
 def imports(path):

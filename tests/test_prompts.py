@@ -11,7 +11,7 @@ from mini_sora.data import Captions, DataConfig
 from mini_sora.evaluate import faithful
 from mini_sora.fit import Cast
 from mini_sora.presets import PRESETS
-from mini_sora.prompts import Expander, ExpanderConfig, expansion_loss
+from mini_sora.prompts import Expander, ExpanderConfig, next_token_loss
 from mini_sora.text import END
 
 LONG = "a red circle moves left " * 8
@@ -60,24 +60,24 @@ def test_a_prompt_is_told_alike_alone_and_among_others(expander):
     text, mask = read(3)
     torch.nn.init.constant_(expander.norm.bias, 0.5)  # these two make the end likely
     torch.nn.init.constant_(expander.embedding.weight[END], 1.0)
-    together = expander.write(17, text, mask, 200, sources(3))
+    together = expander.write(1, text, mask, 200, sources(3))
     assert None not in together
     for i in range(3):
-        assert expander.write(17, text[i : i + 1], mask[i : i + 1], 200, sources(1, i)) == together[i : i + 1]
-    assert expander.write(17, text, mask, 200, sources(3, 9)) != together
+        assert expander.write(1, text[i : i + 1], mask[i : i + 1], 200, sources(1, i)) == together[i : i + 1]
+    assert expander.write(1, text, mask, 200, sources(3, 9)) != together
 
 
 def test_the_loss_is_that_of_the_tokens_that_are_there(expander):
     text, mask = read(2)
     long = torch.randint(0, 256, (2, 6))
     filled = torch.tensor([[True] * 6, [True] * 3 + [False] * 3])
-    start = expander.start(17, 2)
-    loss = expansion_loss(expander, start, long, filled, text, mask)
+    start = expander.start(1, 2)
+    loss = next_token_loss(expander, start, long, filled, text, mask)
     chances = expander(torch.cat([start, long[:, :-1]], dim=1), text, mask).log_softmax(-1)
     by_hand = [-chances[b, i, long[b, i]].item() for b, n in ((0, 6), (1, 3)) for i in range(n)]
     assert loss.item() == pytest.approx(sum(by_hand) / 9, rel=1e-5)
     changed = torch.where(filled, long, 255 - long)
-    assert expansion_loss(expander, start, changed, filled, text, mask).item() == pytest.approx(loss.item())
+    assert next_token_loss(expander, start, changed, filled, text, mask).item() == pytest.approx(loss.item())
     assert abs(loss.item() - math.log(300)) < 1  # an untrained one knows nothing
 
 
@@ -85,16 +85,16 @@ def test_it_learns_which_prompt_it_is_to_tell_and_whether_it_moves(expander):
     text, mask = read(2)
     long = torch.tensor([[5, 6, 7, END], [8, 7, END, END], [9, 9, 9, END], [6, 5, END, END]])
     filled = torch.tensor([[True] * 4, [True, True, True, False]] * 2)
-    start = torch.cat([expander.start(1, 2), expander.start(17, 2)])
+    start = torch.cat([expander.start(0, 2), expander.start(1, 2)])
     both = text.repeat(2, 1, 1), mask.repeat(2, 1)
     optimizer = torch.optim.AdamW(expander.parameters(), lr=3e-3)
     for _ in range(400):
         optimizer.zero_grad()
-        expansion_loss(expander, start, long, filled, *both).backward()
+        next_token_loss(expander, start, long, filled, *both).backward()
         optimizer.step()
-    assert expander.write(1, text, mask, 9, sources(2)) == [[5, 6, 7], [8, 7]]
-    assert expander.write(17, text, mask, 9, sources(2)) == [[9, 9, 9], [6, 5]]
-    assert expander.write(17, text, mask, 2, sources(2)) == [None, None]
+    assert expander.write(0, text, mask, 9, sources(2)) == [[5, 6, 7], [8, 7]]
+    assert expander.write(1, text, mask, 9, sources(2)) == [[9, 9, 9], [6, 5]]
+    assert expander.write(1, text, mask, 2, sources(2)) == [None, None]
 
 
 def test_captions_are_those_of_the_clips():
@@ -129,8 +129,8 @@ def writing(smoke, monkeypatch):
     """Lets the smoke model's expander write what is put in; returns (what to write, what was asked)."""
     rows, asked = ["there is a red circle that moves left"], []
 
-    def write(frames, text, mask, most, generators):
-        asked.append((frames, [g.initial_seed() for g in generators]))
+    def write(which, text, mask, most, generators):
+        asked.append((which, [g.initial_seed() for g in generators]))
         return [
             row if row is None or isinstance(row, list) else smoke.tokenizer.encode(row)[:-1] for row in rows
         ]
@@ -143,8 +143,8 @@ def test_short_prompts_are_told_at_length(smoke, writing):
     rows, asked = writing
     assert smoke.expand("A red circle moves left", seed=4) == rows[0]
     assert smoke.expand(["a red circle moves left"], frames=1, seed=9) == rows
-    (length, seeds), (one, others) = asked
-    assert (length, one) == (17, 1) and seeds != others
+    (moving, seeds), (image, others) = asked
+    assert (moving, image) == (True, False) and seeds != others
     assert seeds[0] != 4  # which the noise begins with
 
 
@@ -227,7 +227,7 @@ def test_it_trains_in_mixed_precision(expander):
     text, mask = read(2)
     long, filled = torch.randint(0, 256, (2, 6)), torch.ones(2, 6, dtype=torch.bool)
     losses = [
-        expansion_loss(Cast(expander, dtype), expander.start(17, 2), long, filled, text, mask).item()
+        next_token_loss(Cast(expander, dtype), expander.start(1, 2), long, filled, text, mask).item()
         for dtype in (torch.float32, torch.bfloat16)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
@@ -237,7 +237,7 @@ def test_the_expander_is_saved_with_the_model(smoke, tmp_path):
     smoke.save_pretrained(tmp_path / "model")
     loaded = MiniSora.from_pretrained(tmp_path / "model")
     text, mask = torch.randn(1, 3, 32), torch.ones(1, 3, dtype=torch.bool)
-    written = loaded.expander.start(17, 1)
+    written = loaded.expander.start(1, 1)
     torch.testing.assert_close(loaded.expander(written, text, mask), smoke.expander(written, text, mask))
     without = MiniSora(smoke.config, smoke.vae, smoke.sora, smoke.tokenizer, smoke.words)
     without.save_pretrained(tmp_path / "without")

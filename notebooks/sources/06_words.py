@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 06 · Words: from a sentence to a picture of it
 #
-# **You will be able to** train a byte-level BPE, see which word each part of a video reads, and choose a guidance scale
-# knowing what it costs.
+# **You will be able to** train a byte-level BPE, see which word each part of a video reads, choose a guidance scale
+# knowing what it costs, and measure a captioner fact by fact.
 #
 # **You need** lesson 05.
 #
@@ -20,8 +20,9 @@ from lesson import check, clips, pick, slide, strip
 import mini_sora.layers as layers
 from data_gen import check as judge
 from data_gen import describe, facts_of, make_batch, observe, parse
-from mini_sora import MiniSora
+from mini_sora import Captioner, MiniSora
 from mini_sora.diffusion import guide
+from mini_sora.recaption import told_by
 from mini_sora.text import Tokenizer
 
 sora = MiniSora.from_pretrained("quick")
@@ -223,6 +224,31 @@ print(expand("a blue cross"))
 # the prompt, in words. In words it can be read, and changed. Sora has a language model for it, and `prompts.py` is a small one
 # of that kind, for models of the whole world; here the world itself is asked for a scene in which the short prompt is true.
 #
+# And who captions clips that nobody has described? A model that has learned it from clips of which the truth is known.
+# `captioner.py` cuts a clip into patches, as the DiT does, and writes about them word by word. **Predict:** of which facts are
+# its captions most often wrong, and does it know more than that such clips tend to be so?
+
+# %%
+captioner = Captioner.from_pretrained("captioner")
+seen = make_batch("shapes", range(48), split="test")
+told = [told_by(caption) for caption in captioner.caption(list(seen.video))]
+strip(seen.video[3])
+print(captioner.caption(seen.video[3]))
+
+right, chance = {}, {}
+for i, scene in enumerate(seen.scenes):
+    for (who, what), value in facts_of(scene).items():
+        right.setdefault(what, []).append(told[i].get((who, what)) == value)
+        chance.setdefault(what, []).append(told[i - 1].get((who, what)) == value)  # of the clip before
+for what in sorted(right, key=lambda what: np.mean(right[what])):
+    print(f"{what:12} right {np.mean(right[what]):4.0%}   of another clip {np.mean(chance[what]):4.0%}")
+
+# %% [markdown]
+# **Explain.** What a single frame shows, such as a shape or a ground, is right far more often than what has to be followed over frames,
+# or measured, such as a motion, how far it goes, or a place. The right column is what habit is worth: a caption of another clip
+# tells of other colours, so nearly all that it says of a body is of none that is there, and what it has right is the ground or the
+# number. A model that learns from these captions learns their errors too.
+#
 # ## Exercises
 #
 # **1.** Write guidance, from two predictions.
@@ -274,6 +300,8 @@ check(pair_is_right, "not the pair: count neighbours in each word, and of equal 
 #
 # - Sora was trained on long captions written by another model, and lengthens short prompts before it films. What would
 #   happen to a model that has read only long captions, asked with a short one?
+# - A captioner that errs teaches its errors to the model that learns from its captions. Which of the facts above would
+#   you leave out of the captions, and what would the model lose?
 # - The empty prompt is learned from one clip in ten. What if it were one in two?
 #
 # ## References
