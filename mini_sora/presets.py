@@ -285,8 +285,8 @@ class Captioning:
 @dataclass(frozen=True)
 class CaptionerTraining:
     """Everything that decides a captioner. A batch is so many clips of the model's own size and length, or as
-    many tokens of another. start: a shipped captioner
-    or the directory of a run, to learn on from; none: from scratch."""
+    many tokens of another. start: a shipped captioner, or the directory of a run, to learn on from; none:
+    from scratch."""
 
     start: str = ""
     judged: int = 256
