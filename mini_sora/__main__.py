@@ -27,8 +27,8 @@ from .config import Parser, UserError, add_flags, reader, require, to_dict, with
 from .data import cores
 from .fit import compute_dtype
 from .gallery import gallery
-from .pipeline import WEIGHTS, check_device, is_captioner
 from .presets import CAPTIONERS, PRESETS
+from .pretrained import WEIGHTS, check_device, is_captioner
 from .recaption import CaptionerStages, evaluate_captions, table_of_captions
 from .report import digest, evaluate, evaluate_prompts, kept, table, table_of_prompts
 from .tasks import MiniSora
@@ -260,7 +260,7 @@ def explain(error):
         return str(error)
     short = ("can't allocate memory", "out of memory", "DataLoader worker")  # of which one is killed for it
     if isinstance(error, MemoryError) or any(words in str(error) for words in short):
-        return "out of memory; try a smaller --size, fewer --frames, a smaller --preset or batch"
+        return "out of memory; try a smaller --size, fewer --frames, a smaller --best-of, --preset or batch"
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} could not be used: {error.strerror or error}"
     return None

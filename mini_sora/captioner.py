@@ -18,10 +18,11 @@ from .config import check_heads, check_numbers, from_dict, require, to_dict
 from .data import FAMILY_NAMES, to_pixels
 from .dit import PLACE_WAVES, eighths, waves
 from .layers import rotary_angles
-from .model import MAX_TOKENS, check_size
+from .model import MAX_TOKENS, at_once, check_size
 from .patches import coordinates, patchify
-from .pipeline import BATCH, check_device, load_pretrained, sources_of
-from .prompts import Expander, ExpanderConfig
+from .pretrained import check_device, load_pretrained
+from .prompts import BRIEF, Expander, ExpanderConfig, log_likelihood
+from .samplers import sources_of
 from .text import TextBlock, Tokenizer
 from .vae import Encoder, VAEConfig, to_chunks
 from .video import Video
@@ -153,12 +154,10 @@ class Captioner:
         shown = [each.frames if isinstance(each, Video) else Video(each).frames for each in videos]
         sources, alike, captions = sources_of(seed, len(shown)), {}, [""] * len(shown)
         for i, frames in enumerate(shown):
-            check_size(frames.shape[1:3], len(frames))
             alike.setdefault(frames.shape, []).append(i)
-        for (t, h, w, _), places in alike.items():
-            tokens = (1 + (t - 1) // 4) * h * w // 64
-            require(tokens <= MAX_TOKENS, f"{t} frames of {h}x{w} are {tokens} patches, at most {MAX_TOKENS}")
-            batch = max(1, min(BATCH, 4 * MAX_TOKENS // tokens))
+        batches = {shape: batch_of(*shape[:3]) for shape in alike}
+        for shape, places in alike.items():
+            batch = batches[shape]
             for part in (places[i : i + batch] for i in range(0, len(places), batch)):
                 x = to_pixels(np.stack([shown[i] for i in part])).to(self.device)
                 about, own = self.network.encoder(x), [sources[i] for i in part]
@@ -167,6 +166,35 @@ class Captioner:
                     captions[i] = self.tokenizer.written(row or [])
         return captions[0] if single else captions
 
+    @torch.no_grad()
+    def likelihood(self, videos, captions):
+        """How likely it would be to caption each video so, as log-probability, nats: float32 (B,).
+
+        videos: uint8 (B, T, H, W, 3); captions: B strings, of which it reads max_tokens. The more of a
+        caption is seen in a video, the higher this is for it, so that of several videos the one that shows
+        it best can be found: Ramesh et al. 2021 (DALL-E, section 2.6) rank with CLIP, which has learned how
+        alike pictures and texts are. Raises UserError.
+        """
+        most, batch, found = self.config.max_tokens, batch_of(*videos.shape[1:4]), []
+        for i in range(0, len(videos), batch):
+            texts = [text.lower() for text in captions[i : i + batch]]
+            rows = [torch.tensor(self.tokenizer.encode(text)[:most]) for text in texts]
+            tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1).to(self.device)
+            filled, long = tokens >= 0, [len(text.split()) >= BRIEF for text in texts]
+            start = torch.cat([self.network.writer.start(each, 1) for each in long])
+            x = to_pixels(videos[i : i + batch]).to(self.device)
+            found.append(log_likelihood(self.network, start, tokens.clamp(min=0), filled, x))
+        return torch.cat(found)
+
     @property
     def device(self):
         return self.network.encoder.embed.weight.device
+
+
+def batch_of(frames, height, width):
+    """How many such videos are looked at at a time. Raises UserError where one is too large."""
+    check_size((height, width), frames)
+    tokens = (1 + (frames - 1) // 4) * height * width // 64
+    shown = f"{frames} frames of {height}x{width} are {tokens} patches"
+    require(tokens <= MAX_TOKENS, f"{shown} to the captioner, which looks at {MAX_TOKENS} at most")
+    return at_once(tokens)

@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,8 @@ def add_sampling(sub):
     steps, guidance = reader(int, "steps"), reader(float, "guidance")
     sub.add_argument("--steps", type=steps, help="denoising steps: fewer is faster, more is finer")
     sub.add_argument("--guidance", type=guidance, help="how strictly to follow the prompt; 1 is no guidance")
+    best_of = reader(int, "best-of")
+    sub.add_argument("--best-of", type=best_of, help="make so many; the captioner chooses one")
 
 
 def _given(args, *names):
@@ -70,7 +73,7 @@ def _given(args, *names):
 
 def sampling_of(args):
     """The sampling flags that were given."""
-    return _given(args, "seed", "sampler", "steps", "guidance")
+    return _given(args, "seed", "sampler", "steps", "guidance", "best_of")
 
 
 def add_ask(sub, name):
@@ -110,19 +113,18 @@ def _pieces(sora, args, prompt, **options):
         args.size = files[name].shape[1:3]  # the second has that of the first
     if files:
         asked.pop("size", None)
-    elif args.expand:
-        _tell(sora, [prompt], args)
+    else:
+        options["tell"] = partial(_tell, [prompt])
     if args.command == "generate":
         return (piece[0] for piece in sora.stream(prompt, **asked, **options))
     return [getattr(sora, args.command)(prompt=prompt, **files, **asked, **options).frames]
 
 
-def _tell(sora, prompts, args):
-    """Show what becomes of short prompts before they are filmed."""
-    frames = args.frames if args.command == "generate" else None
-    for prompt, expansion in zip(prompts, sora.expand(prompts, frames, args.seed), strict=True):
-        if expansion not in (prompt, prompt.lower()):
-            print(f"told at length: {expansion}")
+def _tell(prompts, filmed):
+    """Show what became of short prompts when they were filmed."""
+    for prompt, text in zip(prompts, filmed, strict=True):
+        if text not in (prompt, prompt.lower()):
+            tqdm.write(f"told at length: {text}")
 
 
 def _loaded(args, *prompts):
@@ -176,11 +178,10 @@ def _film_all(args):
     require(output.suffix.lower() not in FORMATS, named)
     check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
     sora = _loaded(args, *args.prompt)
-    if args.expand:
-        _tell(sora, args.prompt, args)
-    began = time.perf_counter()
+    began, told = time.perf_counter(), partial(_tell, args.prompt)
     with progress_bar("denoising") as progress:
-        videos = sora.generate(args.prompt, progress=progress, **_asked(args), **sampling_of(args))
+        asked = {**_asked(args), **sampling_of(args)}
+        videos = sora.generate(args.prompt, progress=progress, tell=told, **asked)
     seconds = time.perf_counter() - began
     reports = judge([video.frames for video in videos], args.prompt)
     output.mkdir(exist_ok=True)

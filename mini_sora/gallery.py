@@ -141,7 +141,7 @@ class Gallery:
             guesses.append(self.sora.decode(z_0)[0])
 
         prompt = row.prompt(scene)
-        video = film(self.sora, row, [scene], watch=watch)[0]
+        video = film(self.sora, row, [scene], watch=watch, best_of=1)[0]
         shown = clip(video, f"the model's guess of the clip, at a step to be chosen: {prompt}", large=True)
         shown["sheets"] = [picture(guess) for guess in guesses]
         shown["steps"] = [f"step {i + 1} of {steps}" for i in range(len(guesses))]

@@ -17,12 +17,14 @@ from .vae import VAEConfig
 from .video import MAX_FRAMES
 
 MAX_SIDE, MAX_TOKENS = 512, 8192
+BATCH = 64  # clips that go through a network at a time, or fewer where they are large
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
     """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
-    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to."""
+    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to;
+    best_of: how many videos to make, of which the captioner chooses one (see MiniSora.generate)."""
 
     schedule: str = "linear"
     target: str = "v"
@@ -32,13 +34,16 @@ class SamplerConfig:
     guide_from: float = 0.0
     guide_to: float = 1.0
     shift: float = 3.0
+    best_of: int = 1
 
     def __post_init__(self):
         choices = {"schedule": SCHEDULES, "target": TARGETS, "sampler": STEPS}
         for name, options in choices.items():
             value = getattr(self, name)
             require(value in options, f"{name} is {value!r}; it is one of {', '.join(options)}")
-        check_numbers(self, high=1, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100))
+        check_numbers(
+            self, high=1, steps=(1, 10_000), guidance=(0, 100), shift=(0.01, 100), best_of=(1, 1000)
+        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class ModelConfig:
         tokens = math.prod(grid) // math.prod(self.dit.patch)
         require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
         return self.vae.channels, *grid
+
+
+def at_once(tokens):
+    """How many clips of so many patches each go through a network at a time."""
+    return max(1, min(BATCH, 4 * MAX_TOKENS // tokens))
 
 
 def check_size(size, frames):

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 
 from . import checkpoint
+from .captioner import Captioner, batch_of
 from .config import closest, from_dict, require, to_dict
 from .data import to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide
-from .model import ModelConfig, SamplerConfig, Sora, check_size
+from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
+from .pretrained import WEIGHTS, check_device, load_pretrained
 from .prompts import BRIEF, Expander
-from .samplers import draw_noise, sample
+from .samplers import draw_noise, others, sample, sources_of
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
 
-WEIGHTS = Path(__file__).parent / "weights"
-BATCH = 64  # clips made at a time
 # What a call may change of the sampler's settings; the others are the training's.
-ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift")
+ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift", "best_of")
 
 
 class Pipeline:
@@ -82,23 +82,30 @@ class Pipeline:
 
         prompt: a string, or a list of B; frames: of the video that is meant, 1 is an image; seed: of the
         first, the next has the next. As they are, but in lower case, come back prompts of BRIEF words or
-        more, those with words that training never showed, and all where the model has no expander. Raises
+        more, those with words that training never showed, and all where the model has no expander. Of
+        best_of videos the first is made of this, each other of another (see MiniSora.generate). Raises
         UserError.
         """
-        prompts = [text.lower() for text in prompts_of(prompt)]
+        prompts, frames = prompts_of(prompt), self.config.frames if frames is None else frames
+        check_size(self.config.size, frames)
+        texts = self._at_length(prompts, frames > 1, sources_of(seed, len(prompts)))
+        return texts[0] if isinstance(prompt, str) else texts
+
+    def _at_length(self, prompts, moving, sources):
+        """Prompts as expand tells them. moving: whether of videos; sources: as many generators, left as they
+        are."""
+        prompts = [text.lower() for text in prompts]
         brief = [len(text.split()) < BRIEF and not self.unknown_words(text) for text in prompts]
         places = [i for i, short in enumerate(brief) if short and self.expander]
-        frames = self.config.frames if frames is None else frames
-        check_size(self.config.size, frames)
         # Of their own, so that the words and the noise of a video have nothing to do with one another.
-        sources = [g.manual_seed(2**62 + g.initial_seed()) for g in sources_of(seed, len(prompts))]
+        sources = [torch.Generator().manual_seed(2**62 + g.initial_seed()) for g in sources]
         for part in (places[i : i + BATCH] for i in range(0, len(places), BATCH)):
             tokens, mask = self.tokenize([prompts[i] for i in part])
             text, most = self.sora.text(tokens, mask), self.config.text.max_tokens
-            written = self.expander.write(frames > 1, text, mask, most, [sources[i] for i in part])
+            written = self.expander.write(moving, text, mask, most, [sources[i] for i in part])
             for i, row in zip(part, written, strict=True):
                 prompts[i] = self._spelled(row or []) or prompts[i]
-        return prompts[0] if isinstance(prompt, str) else prompts
+        return prompts
 
     def _spelled(self, tokens):
         """The prompt that tokens spell, or none, where they spell no text, or one that is too long."""
@@ -122,9 +129,12 @@ class Pipeline:
     @torch.no_grad()
     def decode(self, z):
         """Latents (B, C, K, h, w) -> uint8 numpy (B, T, H, W, 3)."""
-        return np.concatenate([to_uint8(self.vae.decode(part)) for part in z.split(BATCH)])
+        return np.concatenate([to_uint8(self.vae.decode(part)) for part in z.split(self._batch(z.shape[1:]))])
 
-    @torch.no_grad()
+    def _batch(self, shape):
+        """How many latents of a shape (C, K, h, w) go through a network at a time."""
+        return at_once(math.ceil(math.prod(shape[1:]) / math.prod(self.config.dit.patch)))
+
     def _film(
         self,
         prompts,
@@ -134,6 +144,8 @@ class Pipeline:
         known=None,
         start=1.0,
         actions=None,
+        lengthen=False,
+        tell=None,
         progress=None,
         watch=None,
         **sampling,
@@ -142,15 +154,47 @@ class Pipeline:
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
         known: which latent frames of them stay, (K,) bool, by default none; start: the noise time that
-        the others begin at; actions: (B, T - 1); progress: called with (done, all) steps; watch: with
+        the others begin at; actions: (B, T - 1); lengthen: whether short prompts are told at length first;
+        tell: called with the B texts that were filmed; progress: with (done, all) steps; watch: with
         (done, guess of z_0), for each part of the batch. Returns (B, *shape).
+
+        Of best_of videos of each prompt, each told at length anew, the captioner chooses that which the
+        prompt is the likeliest caption of.
         """
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
+        n, count, captioner = how.best_of, len(prompts), None
+        if n > 1:  # what is refused is refused before the work
+            chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
+            captioner, _ = (
+                self.captioner,
+                batch_of(1 + chunk * (shape[1] - 1), shape[2] * side, shape[3] * side),
+            )
+        prompts, sources = prompts * n, sum(others(sources, n - 1), sources)
+        texts = self._at_length(prompts, shape[1] > 1, sources) if lengthen else prompts
+        given, actions = (x if x is None else x.repeat(n, *x[0].ndim * [1]) for x in (given, actions))
+        z = self._denoise(how, texts, sources, shape, given, known, start, actions, progress, watch)
+        chosen = torch.arange(count)
+        if captioner:
+            likelihood = captioner.likelihood(self.decode(z), prompts).view(n, count)
+            chosen = count * likelihood.argmax(0).cpu() + chosen
+        if tell:
+            tell([texts[i] for i in chosen])
+        return z[chosen.to(z.device)]
+
+    @functools.cached_property
+    def captioner(self):
+        """The one that is shipped, which chooses among videos."""
+        return Captioner.from_pretrained(WEIGHTS / "captioner", self.device)
+
+    @torch.no_grad()
+    def _denoise(self, how, prompts, sources, shape, given, known, start, actions, progress, watch):
+        """As _film, where each prompt is filmed once, as it is. how: a SamplerConfig."""
         schedule, kind = SCHEDULES[how.schedule](), how.target
         known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
-        made, parts = [], math.ceil(len(prompts) / BATCH)
+        made, batch = [], self._batch(shape)
+        parts = math.ceil(len(prompts) / batch)
 
         def tell(part, done, z_0):
             if progress:
@@ -158,8 +202,8 @@ class Pipeline:
             if watch:
                 watch(done, z_0)
 
-        for i in range(0, len(prompts), BATCH):
-            part = slice(i, i + BATCH)
+        for i in range(0, len(prompts), batch):
+            part = slice(i, i + batch)
             z = draw_noise(shape, sources[part], self.device)
             mask = known.expand(len(z), -1).to(self.device)
             if given is not None:
@@ -169,7 +213,7 @@ class Pipeline:
             # Both are told the actions: what guidance goes past is the prompt alone.
             conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
             denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
-            told = {"generators": sources[part], "watch": functools.partial(tell, i // BATCH)}
+            told = {"generators": sources[part], "watch": functools.partial(tell, i // batch)}
             made.append(
                 sample(denoiser, schedule, kind, z, how.sampler, how.steps, mask, start, how.shift, **told)
             )
@@ -189,36 +233,6 @@ class Pipeline:
         )
 
 
-KINDS = {"config": "a model of videos", "captioner": "a captioner"}  # of model, by a key in its meta
-
-
-def located(name):
-    """Where a shipped preset is, or a model that train or save_pretrained left. Raises UserError."""
-    places = [Path(name), Path(name) / "model", WEIGHTS / str(name)]
-    found = [place for place in places if (place / "manifest.json").is_file()]
-    begun = (places[0] / "config.json").is_file() and not {*places[:2]} & {*found}
-    require(not begun, f"the run in {name} has no model yet; go on with train --resume")
-    shipped = ", ".join(sorted(p.name for p in WEIGHTS.glob("*") if p.is_dir())) or "none"
-    hint = f"give a directory that train made, or a shipped preset ({shipped})"
-    require(found, f"there are no weights {str(name)!r}; {hint}")
-    return found[0]
-
-
-def load_pretrained(name, kind):
-    """Weights by name: (tensors, meta, directory), see checkpoint.load. kind: of KINDS, what they must be
-    of. Raises UserError."""
-    place = located(name)
-    tensors, meta = checkpoint.load(place)
-    what = next((KINDS[key] for key in KINDS if key in meta), "a training checkpoint")
-    require(kind in meta, f"{place} is {what}, not {KINDS[kind]}; give other weights")
-    return tensors, meta, place
-
-
-def is_captioner(name):
-    """Whether these weights are a captioner's. Raises UserError where there are none."""
-    return "captioner" in checkpoint.read_meta(located(name))
-
-
 def prompts_of(prompt):
     """A prompt or several, as a list. Raises UserError for one that says nothing."""
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
@@ -226,23 +240,6 @@ def prompts_of(prompt):
     for text in prompts:
         require(text.strip(), 'the prompt is empty; describe a clip: "a red circle moves left"')
     return prompts
-
-
-def sources_of(seed, count):
-    """A source of randomness for each video: the first has this seed, the next the next."""
-    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
-    require(fine, f"the seed {seed} must be a whole number from 0")
-    return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]
-
-
-def check_device(device):
-    """Raise UserError unless torch can compute on this device."""
-    try:
-        torch.zeros(1, device=device).cpu()  # which the device "meta" cannot do
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        absent = "cuda" in str(device) and not torch.cuda.is_available()
-        reason = "there is no CUDA GPU here" if absent else str(error).splitlines()[0]
-        require(False, f"the device {str(device)!r} cannot be used: {reason}; use --device cpu")
 
 
 def warn_unknown(sora, prompt):

@@ -185,7 +185,7 @@ PRESETS = {
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
             expander=ExpanderConfig(width=96, layers=2),
-            sampling=SamplerConfig(sampler="euler"),
+            sampling=SamplerConfig(sampler="euler", best_of=2),
             families=("shapes-simple", "shapes", "shapes", *WORLD),
             versatile=True,
         ),
@@ -233,6 +233,7 @@ PRESETS["small"] = replace(
         text=TextConfig(width=256, layers=4, merges=600, heads=8),
         dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
         expander=ExpanderConfig(layers=3),
+        sampling=SamplerConfig(sampler="euler"),  # one of each, as the captioner knows smaller videos
     ),
     vae=replace(_TINY.vae, stored=0, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
     dit=replace(

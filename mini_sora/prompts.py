@@ -116,12 +116,18 @@ class Expander(nn.Module):
         return [row[: row.index(END)] if END in row else None for row in rows]
 
 
-def next_token_loss(forward, start, tokens, filled, *about):
-    """Cross-entropy of each next token of some texts, nats.
+def log_likelihood(forward, start, tokens, filled, *about):
+    """The log-probability of each of some texts, nats: (B,).
 
     forward: from what was written before, and what the texts are about, to logits, as Expander.forward;
     start: (B, 1); tokens, filled: (B, N), the end last, and where there are any.
     """
     before = torch.cat([start, tokens[:, :-1]], dim=1)
     logits = forward(before, *about)  # (B, N, tokens)
-    return F.cross_entropy(logits[filled], tokens[filled])
+    surprise = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")  # (B, N)
+    return -(surprise * filled).sum(1)
+
+
+def next_token_loss(forward, start, tokens, filled, *about):
+    """Cross-entropy of each next token of some texts, nats: a scalar. All is as in log_likelihood."""
+    return -log_likelihood(forward, start, tokens, filled, *about).sum() / filled.sum()

@@ -71,6 +71,8 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
     about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed, "clips": count}
+    if sampling.get("best_of", sora.config.sampling.best_of) > 1:
+        about["captioner"] = digest(sora.captioner)
     about = json.loads(json.dumps(about | {"sampling": sampling}))
     report = about | {"rows": {}, "tasks": {}, "figures": []}
     if resume:

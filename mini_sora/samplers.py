@@ -4,8 +4,10 @@ Every step goes from noise time t to s < t, given the guesses of z_0 and eps at 
 (B, K), one per latent frame. All three work with every schedule.
 """
 
+import numpy as np
 import torch
 
+from .config import require
 from .diffusion import add_noise, guesses, per_frame, target_of
 
 
@@ -83,6 +85,19 @@ def sample(
         if watch:
             watch(i + 1, z_0)
     return z
+
+
+def sources_of(seed, count):
+    """A source of randomness for each video: the first has this seed, the next the next."""
+    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
+    require(fine, f"the seed {seed} must be a whole number from 0")
+    return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]
+
+
+def others(sources, count):
+    """So many more sources for each, which follow from it and leave it as it is: count lists."""
+    seeds = [torch.randint(2**62, (count,), generator=g.clone_state()).tolist() for g in sources]
+    return [[torch.Generator().manual_seed(each[i]) for each in seeds] for i in range(count)]
 
 
 def draw_noise(shape, generators, device=None):

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from .config import require
 from .data import to_pixels, to_uint8
 from .model import check_size
-from .pipeline import Pipeline, prompts_of, sources_of
+from .pipeline import Pipeline, prompts_of
+from .samplers import sources_of
 from .video import FPS, MAX_FRAMES, Video
 
 
@@ -31,9 +32,10 @@ class MiniSora(Pipeline):
         is made window by window; seed: of the first video, the next has the next; actions: whole
         numbers (B, T - 1), what is done before each frame but the first, 0 for none, for a model that
         knows actions; expand: whether a short prompt is told at length first, where no actions are given (see
-        Pipeline.expand); options: progress, a callable given (done, all), and sampler, steps,
-        guidance and the like (see SamplerConfig). The same seed and arguments give the same video.
-        Raises UserError.
+        Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list of B texts
+        that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig): of best_of
+        videos, or their first windows, each told at length anew, the captioner chooses the one that the
+        prompt is the likeliest caption of. The same seed and arguments give the same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
@@ -47,6 +49,7 @@ class MiniSora(Pipeline):
         seed=0,
         actions=None,
         expand=True,
+        tell=None,
         progress=None,
         **options,
     ):
@@ -63,13 +66,14 @@ class MiniSora(Pipeline):
         shape = self.config.latent_shape(size, whole)
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
-        told = part(progress, 0, whole, frames)
         # What goes on from there is given, and need not agree with what an expansion says of the beginning.
-        texts = self.expand(prompts, frames, seed) if expand and actions is None else prompts
-        z = self._film(texts, sources, shape, actions=first, progress=told, **options)
+        how = {"lengthen": expand and actions is None, "tell": tell, **options}
+        told = part(progress, 0, whole, frames)
+        z = self._film(prompts, sources, shape, actions=first, progress=told, **how)
         clip = self.decode(z)
         yield clip
         told = part(progress, whole, frames - whole, frames)
+        options["best_of"] = 1
         yield from self._go_on(prompts, sources, clip, z, frames - whole, actions, told, **options)
 
     def animate(self, image, prompt, frames=None, seed=0, actions=None, **options):
@@ -114,17 +118,28 @@ class MiniSora(Pipeline):
         clips, between = self._lead_over(a, b, prompt, frames, seed, **options)
         return answer(prompt, np.concatenate([clips[0], between, clips[1]], axis=1))
 
-    def loop(self, prompt, video=None, frames=16, size=None, seed=0, progress=None, expand=True, **options):
+    def loop(
+        self,
+        prompt,
+        video=None,
+        frames=16,
+        size=None,
+        seed=0,
+        progress=None,
+        expand=True,
+        tell=None,
+        **options,
+    ):
         """A video that can be played round and round: its end leads over to its beginning.
 
         video: the one to close, of 4 frames or more, or a list of B; one is made from the prompt where
-        there is none. frames: of those that close it, a multiple of 4; size, expand: of a video that is made.
-        The rest as in generate.
+        there is none. frames: of those that close it, a multiple of 4; size, expand, tell: of a video that is
+        made. The rest as in generate.
         """
         require(video is None or size is None, "size is that of the video; leave it out")
         if video is None:
-            first = part(progress, 0, 1, 2)
-            video = self.generate(prompt, size, seed=seed, expand=expand, progress=first, **options)
+            told = {"expand": expand, "tell": tell, "progress": part(progress, 0, 1, 2)}
+            video = self.generate(prompt, size, seed=seed, **told, **options)
             progress = part(progress, 1, 1, 2)
         clips, between = self._lead_over(video, video, prompt, frames, seed, progress=progress, **options)
         return answer(prompt, np.concatenate([clips[0], between], axis=1))
@@ -186,6 +201,7 @@ class MiniSora(Pipeline):
                 prompts, sources, head, new, head[:, :, :0], actions=done, progress=told, **sampling
             )
             yield piece
+            sampling["best_of"] = 1  # what begins well goes on well, and a minute has sixty windows
             clip, at, left = np.concatenate([clip, piece], axis=1), at + chunk * new, left - new
 
     def _go_back(self, prompts, sources, clip, frames, actions=None, progress=None, **sampling):
@@ -207,6 +223,7 @@ class MiniSora(Pipeline):
             some, tail = {"actions": done, "progress": told, **sampling}, z[:, :, :keep]
             z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, tail, **some)
             yield piece
+            sampling["best_of"] = 1
             z, left = z[:, :, 1:], left - new
 
     def _lead_over(self, a, b, prompt, frames, seed, **options):

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from .evaluate import faithful, judge, scores, sheet, through_vae
 from .fit import fit, read_metrics
 from .model import Sora
 from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
-from .pipeline import check_device
+from .pretrained import check_device
 from .prompts import Expander
 from .report import digest, evaluate, keep, show, table
 from .rows import Row, film
@@ -231,7 +232,10 @@ class Stages(Run):
             network, known = Sora(c.model).to(self.device), frozenset()
             tokenizer = Tokenizer.train(words, c.model.text.merges)
         tokenize(tokenizer, words, c.model.text.max_tokens)  # to refuse what is too long before training
-        sora = MiniSora(c.model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
+        model = c.model
+        if c.data.folder:  # of clips that the captioner knows nothing of
+            model = replace(model, sampling=replace(model.sampling, best_of=1))
+        sora = MiniSora(model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
         if self.start and not how.fit.steps:
             return sora, "", f"that of {c.start}"
 
@@ -244,7 +248,7 @@ class Stages(Run):
         actions = [clip.actions for _, some in clips for clip in some]
 
         def preview(_):
-            videos = [video for row, some in clips for video in film(sora, row, some)]
+            videos = [video for row, some in clips for video in film(sora, row, some, best_of=1)]
             reports = judge(videos, prompts, actions)
             few = slice(0, None, len(clips))
             right = {"right": scores(reports)["all"]} if any(reports) else {}

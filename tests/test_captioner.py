@@ -9,7 +9,7 @@ import torch
 from mini_sora import Captioner, Video
 from mini_sora.captioner import CaptionNetwork, VideoEncoder
 from mini_sora.config import UserError
-from mini_sora.data import Shots
+from mini_sora.data import Shots, to_pixels
 from mini_sora.fit import Cast
 from mini_sora.presets import CAPTIONERS
 from mini_sora.recaption import captioner_objective
@@ -71,6 +71,30 @@ def test_places_and_times_are_told_apart(trained):
     captioner, clips, long = trained
     assert captioner.caption(clips, long=False) == CAPTIONS
     assert captioner.caption(clips) == long
+
+
+def test_what_a_video_shows_is_likelier_than_what_others_show(trained, monkeypatch):
+    captioner, clips, long = trained
+    videos, network = np.stack(clips), captioner.network
+    for captions in (CAPTIONS, long):
+        found = torch.stack([captioner.likelihood(videos, [text.upper()] * 4) for text in captions])
+        assert found.argmax(0).tolist() == found.argmax(1).tolist() == [0, 1, 2, 3]
+        tokens = torch.tensor([captioner.tokenizer.encode(captions[0])])
+        start = network.writer.start(captions is long, 1)
+        with torch.no_grad():
+            logits = network(torch.cat([start, tokens[:, :-1]], 1), to_pixels(videos[1:2]))
+        by_hand = logits.log_softmax(-1).gather(2, tokens[..., None]).sum()
+        torch.testing.assert_close(found[0, 1], by_hand, atol=1e-3, rtol=1e-4)
+    mixed = [CAPTIONS[0], long[1], CAPTIONS[2] + " and so on", long[3]]
+    each = [captioner.likelihood(videos[i : i + 1], mixed[i : i + 1]) for i in range(4)]
+    torch.testing.assert_close(captioner.likelihood(videos, mixed), torch.cat(each), atol=1e-3, rtol=1e-4)
+    monkeypatch.setattr("mini_sora.captioner.batch_of", lambda *shape: 3)
+    torch.testing.assert_close(captioner.likelihood(videos, mixed), torch.cat(each), atol=1e-3, rtol=1e-4)
+    monkeypatch.undo()
+    endless = captioner.likelihood(videos[:1], [long[0] + " a circle" * 500])
+    assert found[0, 0] > endless > -1e4  # of which it reads the beginning
+    with pytest.raises(UserError, match="8192"):
+        captioner.likelihood(np.zeros((1, 129, 128, 128, 3), np.uint8), CAPTIONS[:1])
 
 
 def test_a_caption_is_the_same_alone_and_among_others(trained):

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mini_sora.pipeline import WEIGHTS
+from mini_sora.pretrained import WEIGHTS
 from notebooks import build, handouts
 
 LESSONS = sorted(build.SOURCES.glob("*.py"))

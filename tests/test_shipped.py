@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from mini_sora import Captioner, MiniSora
-from mini_sora.pipeline import WEIGHTS, is_captioner
+from mini_sora.config import from_dict
+from mini_sora.model import ModelConfig
+from mini_sora.pretrained import WEIGHTS, is_captioner
 from mini_sora.recaption import table_of_captions
 from mini_sora.report import digest, table
 
@@ -17,7 +19,12 @@ SHIPPED = [pytest.param(path, id=path.name) for path in sorted(WEIGHTS.iterdir()
 @pytest.mark.parametrize("folder", SHIPPED)
 def test_the_report_is_of_these_weights(folder):
     model = (Captioner if is_captioner(folder) else MiniSora).from_pretrained(folder)
-    assert json.loads((folder / "report.json").read_text())["digest"] == digest(model)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["digest"] == digest(model)
+    if isinstance(model, MiniSora):
+        assert from_dict(ModelConfig, report["config"]) == model.config
+        chosen = model.config.sampling.best_of > 1
+        assert report.get("captioner") == (digest(model.captioner) if chosen else None)
 
 
 @pytest.mark.parametrize("folder", SHIPPED)
