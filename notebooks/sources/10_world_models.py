@@ -44,7 +44,7 @@ print(f"{'':12}{'':38}{'as told':>8}{'95% interval':>16}{'from nowhere, or vanis
 with clock("clips of four families"):
     for family, idea in IDEAS.items():
         batch = make_batch(family, range(count), split="test")
-        made = sora.generate(list(batch.captions), seed=0, expand=False)
+        made = sora.generate(list(batch.captions), seed=0, expand=False, best_of=1)
         reports = [judge(video.frames, caption) for video, caption in zip(made, batch.captions, strict=True)]
         told = [all(v for k, v in report.attributes.items() if k != "steady") for report in reports]
         strange = np.mean([bool(apparitions(video.frames)) for video in made])
@@ -86,7 +86,7 @@ def episode(seed):
 episodes, done = zip(*map(episode, SEEDS), strict=True)
 prompts, done = [clip.caption for clip in episodes], np.array(done)
 true = np.stack([clip.video for clip in episodes])
-dreamt = sora.animate(list(true[:, 0]), prompts, actions=done, seed=0)
+dreamt = sora.animate(list(true[:, 0]), prompts, actions=done, seed=0, best_of=1)
 strip(true[0], dreamt[0], true[1], dreamt[1], labels=[f"true: {prompts[0]}", "dreamt from its first frame",
                                                       f"true: {prompts[1]}", "dreamt"])  # fmt: skip
 
@@ -112,9 +112,9 @@ def rollout(corrected):
     known = predicted = true[:, :1]
     for at in range(1, LENGTH, 4):
         if at == 1:
-            longer = sora.animate(list(known[:, 0]), prompts, 5, actions=done[:, :4], seed=0)
+            longer = sora.animate(list(known[:, 0]), prompts, 5, actions=done[:, :4], seed=0, best_of=1)
         else:
-            longer = sora.extend(list(known), prompts, 4, actions=done[:, : at + 3], seed=0)
+            longer = sora.extend(list(known), prompts, 4, actions=done[:, : at + 3], seed=0, best_of=1)
         new = np.stack([video.frames[at : at + 4] for video in longer])
         predicted = np.concatenate([predicted, new], axis=1)
         known = true[:, : at + 4] if corrected else predicted
