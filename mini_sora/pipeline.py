@@ -135,6 +135,7 @@ class Pipeline:
         """How many latents of a shape (C, K, h, w) go through a network at a time."""
         return at_once(math.ceil(math.prod(shape[1:]) / math.prod(self.config.dit.patch)))
 
+    @torch.no_grad()
     def _film(
         self,
         prompts,
@@ -167,10 +168,8 @@ class Pipeline:
         n, count, captioner = how.best_of, len(prompts), None
         if n > 1:  # what is refused is refused before the work
             chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
-            captioner, _ = (
-                self.captioner,
-                batch_of(1 + chunk * (shape[1] - 1), shape[2] * side, shape[3] * side),
-            )
+            batch_of(1 + chunk * (shape[1] - 1), shape[2] * side, shape[3] * side)
+            captioner = self.captioner
         prompts, sources = prompts * n, sum(others(sources, n - 1), sources)
         texts = self._at_length(prompts, shape[1] > 1, sources) if lengthen else prompts
         given, actions = (x if x is None else x.repeat(n, *x[0].ndim * [1]) for x in (given, actions))
@@ -188,7 +187,6 @@ class Pipeline:
         """The one that is shipped, which chooses among videos."""
         return Captioner.from_pretrained(WEIGHTS / "captioner", self.device)
 
-    @torch.no_grad()
     def _denoise(self, how, prompts, sources, shape, given, known, start, actions, progress, watch):
         """As _film, where each prompt is filmed once, as it is. how: a SamplerConfig."""
         schedule, kind = SCHEDULES[how.schedule](), how.target
