@@ -18,7 +18,7 @@ from .data import Stored
 from .fit import compute_dtype, fit, has_compiler
 from .model import Sora
 from .objectives import dit_objective, stream, to_latents
-from .prompts import ExpanderConfig
+from .prompts import WriterConfig
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize
 from .vae import VAE
@@ -98,7 +98,7 @@ def training(config, steps=24, skip=10, device="cpu"):
         "clips made by two workers": replace(base, workers=2),
     }
     plain = replace(config.data, sides=(min(config.model.size),), frames=(config.model.frames,), wide=False)
-    model = replace(config.model, expander=ExpanderConfig())  # none, as no prompt is long
+    model = replace(config.model, expander=WriterConfig())  # none, as no prompt is long
     config = replace(config, data=replace(plain, long_prompts=0.0), model=model)
     grid = config.model.latent_shape(config.model.size, config.model.frames)[1:]
     tokens = config.dit.fit.batch * math.prod(grid) // math.prod(config.model.dit.patch)

@@ -21,7 +21,7 @@ from .layers import rotary_angles
 from .model import MAX_TOKENS, at_once, check_size
 from .patches import coordinates, patchify
 from .pretrained import check_device, load_pretrained
-from .prompts import BRIEF, Expander, ExpanderConfig, log_likelihood
+from .prompts import BRIEF, Writer, WriterConfig, log_likelihood
 from .samplers import sources_of
 from .text import TextBlock, Tokenizer
 from .vae import Encoder, VAEConfig, to_chunks
@@ -41,7 +41,7 @@ class CaptionerConfig:
     width: int = 128
     layers: int = 3
     heads: int = 4
-    writer: ExpanderConfig = ExpanderConfig(layers=3, temperature=0.1)
+    writer: WriterConfig = WriterConfig(layers=3, temperature=0.1)
     merges: int = 900
     max_tokens: int = 256
     families: tuple[str, ...] = ("shapes",)
@@ -95,7 +95,7 @@ class CaptionNetwork(nn.Module):
     def __init__(self, config, tokens):
         super().__init__()
         self.encoder = VideoEncoder(config)
-        self.writer = Expander(config.writer, tokens, config.width)
+        self.writer = Writer(config.writer, tokens, config.width)
 
     def forward(self, written, x):
         """What may come after each token: written (B, N), the start first; x: (B, 3, T, H, W) in [-1, 1].

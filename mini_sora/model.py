@@ -10,7 +10,7 @@ from .config import check_numbers, require
 from .data import FAMILY_NAMES
 from .diffusion import SCHEDULES, TARGETS
 from .dit import DiT, DiTConfig
-from .prompts import ExpanderConfig
+from .prompts import WriterConfig
 from .samplers import STEPS
 from .text import TextConfig, TextEncoder
 from .vae import VAEConfig
@@ -55,7 +55,7 @@ class ModelConfig:
     vae: VAEConfig = VAEConfig()
     text: TextConfig = TextConfig()
     dit: DiTConfig = DiTConfig()
-    expander: ExpanderConfig = ExpanderConfig()
+    expander: WriterConfig = WriterConfig()
     sampling: SamplerConfig = SamplerConfig()
     families: tuple[str, ...] = ("shapes-simple",)
     size: tuple[int, int] = (32, 32)

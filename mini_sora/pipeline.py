@@ -16,7 +16,7 @@ from .data import to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide
 from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
 from .pretrained import WEIGHTS, check_device, load_pretrained
-from .prompts import BRIEF, Expander
+from .prompts import BRIEF, Writer
 from .samplers import draw_noise, others, sample, sources_of
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
@@ -50,7 +50,7 @@ class Pipeline:
         config = from_dict(ModelConfig, meta["config"])
         parts, tokenizer = {"vae": VAE(config.vae), "sora": Sora(config)}, Tokenizer(meta["merges"])
         if config.expander.layers:
-            parts["expander"] = Expander(config.expander, tokenizer.size, config.text.width)
+            parts["expander"] = Writer(config.expander, tokenizer.size, config.text.width)
         for name, part in parts.items():
             checkpoint.load_weights(part, tensors.get(name, {}), place)
             part.to(device)

@@ -10,7 +10,7 @@ from .diffusion import TimeSampling
 from .dit import DiTConfig
 from .fit import FitConfig
 from .model import ModelConfig, SamplerConfig
-from .prompts import ExpanderConfig
+from .prompts import WriterConfig
 from .text import TextConfig
 from .vae import VAEConfig
 
@@ -164,7 +164,7 @@ PRESETS = {
             vae=VAEConfig(channels=4, frame_width=8, width=16),
             text=TextConfig(width=32, layers=1, merges=40, max_tokens=400),
             dit=DiTConfig(width=48, layers=2, heads=2),
-            expander=ExpanderConfig(width=32, layers=1, heads=2),
+            expander=WriterConfig(width=32, layers=1, heads=2),
             sampling=SamplerConfig(steps=4),
         ),
         vae=VAETraining(stored=4, fit=_SMOKE_FIT),
@@ -184,7 +184,7 @@ PRESETS = {
             vae=VAEConfig(channels=8, frame_width=64, frame_blocks=2, width=192, blocks=2),
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
-            expander=ExpanderConfig(width=96, layers=2),
+            expander=WriterConfig(width=96, layers=2),
             sampling=SamplerConfig(sampler="euler", best_of=2),
             families=("shapes-simple", "shapes", "shapes", *WORLD),
             versatile=True,
@@ -232,7 +232,7 @@ PRESETS["small"] = replace(
         vae=VAEConfig(channels=8, frame_width=96, width=256, blocks=4),
         text=TextConfig(width=256, layers=4, merges=600, heads=8),
         dit=DiTConfig(width=384, layers=12, heads=6, actions=5),
-        expander=ExpanderConfig(layers=3),
+        expander=WriterConfig(layers=3),
         sampling=SamplerConfig(sampler="euler"),  # one of each, as the captioner knows smaller videos
     ),
     vae=replace(_TINY.vae, stored=0, fit=replace(_TINY.vae.fit, steps=30_000, batch=32, workers=8)),
@@ -330,7 +330,7 @@ CAPTIONERS = {
             width=32,
             layers=1,
             heads=2,
-            writer=ExpanderConfig(width=32, layers=1, heads=2, temperature=0.1),
+            writer=WriterConfig(width=32, layers=1, heads=2, temperature=0.1),
             merges=100,
         ),
         network=Captioning(course=(1, 1, 1, 1), stored=4, shown=0, fit=replace(_SMOKE_FIT, steps=6)),

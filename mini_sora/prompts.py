@@ -22,7 +22,7 @@ STARTS = 2  # what may stand before the first token, to say what is to be writte
 
 
 @dataclass(frozen=True)
-class ExpanderConfig:
+class WriterConfig:
     """width, layers, heads: of the decoder, which a model with 0 layers lacks; temperature: how freely it
     chooses, 1 as in the captions that it learned from, towards 0 always the likeliest."""
 
@@ -36,7 +36,7 @@ class ExpanderConfig:
         check_heads(self.width, self.heads)
 
 
-class ExpanderBlock(nn.Module):
+class WriterBlock(nn.Module):
     """Self-attention to what is written, cross-attention to what was read, feed-forward; normalised after
     each, as in TextBlock."""
 
@@ -54,7 +54,7 @@ class ExpanderBlock(nn.Module):
         return x + self.norm3(self.feed_forward(x))  # (B, N, D)
 
 
-class Expander(nn.Module):
+class Writer(nn.Module):
     """A causal transformer that writes a text about vectors that it is given: a long prompt, of those of a
     short one, or a caption, of those of a video (see captioner.py). What it reads a token by is also what it
     writes it by (Press & Wolf 2017).
@@ -67,7 +67,7 @@ class Expander(nn.Module):
         self.config, self.tokens = config, tokens
         self.embedding = nn.Embedding(tokens + STARTS, config.width)
         self.blocks = nn.ModuleList(
-            ExpanderBlock(config.width, config.heads, text_width) for _ in range(config.layers)
+            WriterBlock(config.width, config.heads, text_width) for _ in range(config.layers)
         )
         self.norm0, self.norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         nn.init.normal_(self.embedding.weight, std=0.5)
@@ -119,7 +119,7 @@ class Expander(nn.Module):
 def log_likelihood(forward, start, tokens, filled, *about):
     """The log-probability of each of some texts, nats: (B,).
 
-    forward: from what was written before, and what the texts are about, to logits, as Expander.forward;
+    forward: from what was written before, and what the texts are about, to logits, as Writer.forward;
     start: (B, 1); tokens, filled: (B, N), the end last, and where there are any.
     """
     before = torch.cat([start, tokens[:, :-1]], dim=1)

@@ -20,7 +20,7 @@ from .fit import fit, read_metrics
 from .model import Sora
 from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
 from .pretrained import check_device
-from .prompts import Expander
+from .prompts import Writer
 from .report import digest, evaluate, keep, show, table
 from .rows import Row, film
 from .tasks import MiniSora
@@ -262,7 +262,7 @@ class Stages(Run):
     def train_expander(self, sora):
         c, how = self.config, self.config.expander
         torch.manual_seed(c.seed + 2)
-        expander = Expander(c.model.expander, sora.tokenizer.size, c.model.text.width).to(self.device)
+        expander = Writer(c.model.expander, sora.tokenizer.size, c.model.text.width).to(self.device)
         if self.start and self.start.config.expander == c.model.expander:
             expander.load_state_dict(self.start.expander.state_dict())
         reads = digest(sora)

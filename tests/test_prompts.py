@@ -11,7 +11,7 @@ from mini_sora.data import Captions, DataConfig
 from mini_sora.evaluate import faithful
 from mini_sora.fit import Cast
 from mini_sora.presets import PRESETS
-from mini_sora.prompts import Expander, ExpanderConfig, next_token_loss
+from mini_sora.prompts import Writer, WriterConfig, next_token_loss
 from mini_sora.text import END
 
 LONG = "a red circle moves left " * 8
@@ -20,7 +20,7 @@ LONG = "a red circle moves left " * 8
 @pytest.fixture
 def expander():
     torch.manual_seed(0)
-    return Expander(ExpanderConfig(width=24, layers=2, heads=2), tokens=300, text_width=16)
+    return Writer(WriterConfig(width=24, layers=2, heads=2), tokens=300, text_width=16)
 
 
 def read(count, length=5):
