@@ -185,7 +185,7 @@ PRESETS = {
             text=TextConfig(width=128, layers=2, merges=600),
             dit=DiTConfig(width=192, layers=6, heads=6, actions=5),
             expander=WriterConfig(width=96, layers=2),
-            sampling=SamplerConfig(sampler="euler", best_of=2),
+            sampling=SamplerConfig(sampler="euler", steps=10, best_of=4),
             families=("shapes-simple", "shapes", "shapes", *WORLD),
             versatile=True,
         ),

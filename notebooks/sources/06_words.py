@@ -246,8 +246,9 @@ for what in sorted(right, key=lambda what: np.mean(right[what])):
     print(f"{what:12} right {np.mean(right[what]):4.0%}   of another clip {np.mean(chance[what]):4.0%}")
 
 # %% [markdown]
-# **Explain.** What a single frame shows, such as a shape or a ground, is right far more often than what has to be followed over frames,
-# or measured, such as a motion, how far it goes, or a place. The right column is what habit is worth: a caption of another clip
+# **Explain.** What a single frame shows, such as a shape or a ground, is right more often than what has to be followed over frames,
+# or measured, such as a motion, how far it goes, or a place; and `over`, which of two bodies hides the other, eight captions of the world tell, and
+# none of these. The right column is what habit is worth: a caption of another clip
 # tells of other colours, so nearly all that it says of a body is of none that is there, and what it has right is the ground or the
 # number. A model that learns from these captions learns their errors too.
 #
@@ -259,7 +260,7 @@ for what in sorted(right, key=lambda what: np.mean(right[what])):
 # %%
 tiny, prompts = MiniSora.from_pretrained("tiny"), []
 for scene in make_batch("shapes", range(400), split="test").scenes:
-    if len(scene.bodies) == 2 and len(prompts) < pick(32, 2):
+    if len(scene.bodies) == 2 and len(prompts) < pick(64, 2):
         prompts.append(describe(scene, long=False))
 tries = [tiny.generate(prompts, seed=1000 * n, best_of=1) for n in range(4)]
 fits = np.stack([captioner.likelihood(np.stack([v.frames for v in made]), prompts) for made in tries])
@@ -280,7 +281,7 @@ for name, values in shares.items():
 # %% [markdown]
 # **Explain.** Its choice is right more often than any clip, and less often than the checker's. The more is made, the more there is to choose from,
 # and whoever chooses need not be perfect, only better than chance:
-# computing more when a model is asked, instead of when it is trained. `--best-of 4` does it, and `tiny` makes two of everything unless told
+# computing more when a model is asked, instead of when it is trained. `--best-of 8` does it, and `tiny` makes four of everything unless told
 # otherwise. The checker would choose still better, and must not: it is the exam. Of a model that has picked its answers by the exam, a good mark
 # says nothing any more.
 #
