@@ -2,6 +2,7 @@
 
 import atexit
 import os
+from importlib import import_module
 
 import torch
 from torch import distributed
@@ -16,8 +17,11 @@ def begin(device):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
+        # The group's threads can abort an exit. They end when the group is left and nothing else holds it, as
+        # the defaults in this module would, which the first step imports, were it not imported before.
+        import_module("torch.distributed.nn")
         distributed.init_process_group("nccl" if cuda else "gloo")
-        atexit.register(distributed.destroy_process_group)  # else its threads now and then abort the exit
+        atexit.register(distributed.destroy_process_group)
     return device
 
 
