@@ -12,8 +12,10 @@ RUN := $(PRESET)$(if $(filter tiny-cuda%,$(PRESET)-$(DEVICE)),-gpu)
 help:
 	@echo "make demo    from a fresh clone to videos: install, eight prompts, each clip judged, and a page of all (demo/page.html)"
 	@echo "make test    install, lint, test"
-	@echo "make quick   train everything from scratch in five to eight minutes on two cores (runs/quick)"
-	@echo "make weights train tiny, hours on two cores or on from where it stopped, and put it into mini_sora/weights (DEVICE=cuda: a GPU beside 16 cores, minutes, and far better; PRESET=quick, PRESET=simple: minutes of two cores)"
+	@echo "make quick   train everything from scratch in four to eight minutes on two cores (runs/quick)"
+	@echo "make weights train tiny on two cores, for hours, or on from where it stopped, into mini_sora/weights"
+	@echo "             DEVICE=cuda: on a GPU beside 16 cores, minutes, and far better"
+	@echo "             PRESET=quick, PRESET=simple: minutes of two cores"
 	@echo "make bench   how fast it trains and samples here, with and without each means to it"
 	@echo "make sweep   what each choice in quick is worth: every variant trained with three seeds, hours (runs/sweep)"
 	@echo "make notebooks  make every lesson and assignment from its source, run the lessons, grade the assignments, fail on any difference"

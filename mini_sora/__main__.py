@@ -18,7 +18,6 @@ from .commands import (
     add_ask,
     add_caption,
     add_sampling,
-    progress_bar,
     run_ask,
     run_caption,
     sampling_of,
@@ -34,6 +33,7 @@ from .report import digest, evaluate, evaluate_prompts, kept, table, table_of_pr
 from .tasks import MiniSora
 from .train import Stages, train
 from .video import check_writable
+from .viz import progress_bar
 
 
 def build_parser():

@@ -21,7 +21,7 @@ from .layers import rotary_angles
 from .model import MAX_TOKENS, at_once, check_size
 from .patches import coordinates, patchify
 from .pretrained import check_device, load_pretrained
-from .prompts import BRIEF, Writer, WriterConfig, log_likelihood
+from .prompts import Writer, WriterConfig, log_likelihood
 from .samplers import sources_of
 from .text import TextBlock, Tokenizer
 from .vae import Encoder, VAEConfig, to_chunks
@@ -140,14 +140,14 @@ class Captioner:
         checkpoint.save(directory, {"network": tensors}, {**meta, **notes})
 
     @torch.no_grad()
-    def caption(self, video, long=True, seed=0):
+    def caption(self, video, long=True, seed=0, progress=None):
         """What a video shows: a caption, in lower case.
 
         video: a Video, or a uint8 array (T, H, W, 3) with T = 1 + 4n and sides that are multiples of 8, at
         8 frames a second, or a list of them, for a list of captions; training showed sides from 24 to 112
         pixels, and up to 33 frames. long: with all that there is to tell, or in a few words; seed: of the
-        first, which chooses among wordings, the next has the next. "" where it finds no words. Raises
-        UserError.
+        first, which chooses among wordings, the next has the next; progress: called with (done, all) videos.
+        "" where it finds no words. Raises UserError.
         """
         single = isinstance(video, Video | np.ndarray)
         videos = [video] if single else video
@@ -155,7 +155,7 @@ class Captioner:
         sources, alike, captions = sources_of(seed, len(shown)), {}, [""] * len(shown)
         for i, frames in enumerate(shown):
             alike.setdefault(frames.shape, []).append(i)
-        batches = {shape: batch_of(*shape[:3]) for shape in alike}
+        batches, done = {shape: batch_of(*shape[:3]) for shape in alike}, 0
         for shape, places in alike.items():
             batch = batches[shape]
             for part in (places[i : i + batch] for i in range(0, len(places), batch)):
@@ -164,6 +164,9 @@ class Captioner:
                 written = self.network.writer.write(long, about, None, self.config.max_tokens, own)
                 for i, row in zip(part, written, strict=True):
                     captions[i] = self.tokenizer.written(row or [])
+                done += len(part)
+                if progress:
+                    progress(done, len(shown))
         return captions[0] if single else captions
 
     @torch.no_grad()
@@ -180,8 +183,7 @@ class Captioner:
             texts = [text.lower() for text in captions[i : i + batch]]
             rows = [torch.tensor(self.tokenizer.encode(text)[:most]) for text in texts]
             tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1).to(self.device)
-            filled, long = tokens >= 0, [len(text.split()) >= BRIEF for text in texts]
-            start = torch.cat([self.network.writer.start(each, 1) for each in long])
+            filled, start = tokens >= 0, self.network.writer.starts(texts)
             x = to_pixels(videos[i : i + batch]).to(self.device)
             found.append(log_likelihood(self.network, start, tokens.clamp(min=0), filled, x))
         return torch.cat(found)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -35,7 +35,7 @@ def _seal(manifest):
 
 
 def _write(path, data):
-    with open(path, "wb") as file:
+    with open(path, "xb") as file:  # made here, so that no link is followed
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -49,6 +49,14 @@ def _sync(directory):
         os.close(handle)
 
 
+def remove(path):
+    """Delete a file, a link (not what it leads to), or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def aside(path):
     """Where something is written before it comes to its place, by this process."""
     return path.parent / f"{ASIDE}{os.getpid()}-{path.name}"
@@ -58,6 +66,7 @@ def write_file(path, data):
     """Write bytes to a file that is complete or absent. Raises UserError where there is no space."""
     made = aside(path)
     with _cleared(made, path):
+        made.unlink(missing_ok=True)
         _write(made, data)
         os.replace(made, path)
 
@@ -68,8 +77,8 @@ def _cleared(made, target):
     try:
         yield
     except BaseException as error:
-        shutil.rmtree(made, ignore_errors=True)
-        made.unlink(missing_ok=True)
+        with suppress(OSError):
+            remove(made)
         if isinstance(error, OSError):
             full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
             reason = "no space is left" if full else error.strerror
@@ -87,7 +96,7 @@ def save(directory, tensors, meta):
     made = aside(directory)
     with _cleared(made, directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(made, ignore_errors=True)
+        remove(made)
         made.mkdir()
         hashes = {}
         for name, table in tensors.items():
@@ -106,7 +115,7 @@ def save(directory, tensors, meta):
             except OSError:
                 os.rename(old, directory)
                 raise
-            shutil.rmtree(old)
+            remove(old)
         else:
             os.rename(made, directory)
         _sync(directory.parent)
@@ -222,5 +231,6 @@ def locked(directory):
             if old and not (left.parent / old[1]).exists():  # its run died between two renames
                 left.rename(left.parent / old[1])
             else:
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+                with suppress(OSError):
+                    remove(left)
         yield

@@ -3,7 +3,6 @@
 import csv
 import io
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from .model import check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
 from .video import FORMATS, check_output, check_writable, encode
+from .viz import progress_bar
 
 # The flag of commands that a model may expand prompts for.
 NO_EXPAND = {"dest": "expand", "action": "store_false", "help": "film short prompts as they are"}
@@ -44,7 +44,7 @@ FLAGS = {
     },
     "strength": {
         "type": reader(float, "strength"),
-        "help": "above 0, nearly as it is, to 1, make it all anew",
+        "help": "above 0, nearly as it is, to 1, make it all anew (edit 0.5, upscale 0.3)",
     },
     "factor": {"type": reader(float, "factor"), "help": "how much larger, both ways (2)"},
     "fit": {"choices": FITS, "help": f"a file of another aspect: {' or '.join(FITS)} (crop)"},
@@ -63,7 +63,9 @@ def add_sampling(sub):
     sub.add_argument("--steps", type=steps, help="denoising steps: fewer is faster, more is finer")
     sub.add_argument("--guidance", type=guidance, help="how strictly to follow the prompt; 1 is no guidance")
     best_of = reader(int, "best-of")
-    sub.add_argument("--best-of", type=best_of, help="make so many; the captioner chooses one")
+    sub.add_argument(
+        "--best-of", type=best_of, help="make so many; the captioner chooses one (as trained: tiny 4)"
+    )
 
 
 def _given(args, *names):
@@ -134,23 +136,8 @@ def _loaded(args, *prompts):
     return sora
 
 
-@contextmanager
-def progress_bar(name=""):
-    """A bar with the time left, for what takes longer than a second: called with (done, all), and the name
-    of what is being done, if it changes."""
-    left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
-    with tqdm(delay=1, leave=False, bar_format=left) as bar:
-
-        def progress(done, all, name=name):
-            bar.total = all
-            bar.set_description_str(name)
-            bar.update(done - bar.n)
-
-        yield progress
-
-
 def _film(args, prompt):
-    """Make one video, write it piece by piece as it is made, and judge it."""
+    """Make one video, encoded piece by piece as it is made, and judge it."""
     path = check_output(args.output, args.force)
     sora = _loaded(args, prompt)
     began, made = time.perf_counter(), []
@@ -220,14 +207,14 @@ def run_caption(args):
         paths += [p for p in inside if p not in paths]
     if args.output is not None:
         output = Path(args.output)
-        fine = output.name == "captions.csv" and {p.resolve().parent for p in paths} == {
-            output.resolve().parent
-        }
+        places = {path.parent.resolve() for path in paths}
+        fine = output.name == "captions.csv" and places == {output.parent.resolve()}
         require(fine, f"{output} is not where captions are looked for: captions.csv beside the videos")
         check_writable(output, args.force)
     captioner = Captioner.from_pretrained(args.weights, args.device)
     videos = [read_video(path, min(captioner.config.size), fit=args.fit or "crop") for path in paths]
-    captions = captioner.caption(videos, long=not args.short, seed=args.seed)
+    with progress_bar("captioning") as progress:
+        captions = captioner.caption(videos, not args.short, args.seed, progress)
     for path, caption, report in zip(paths, captions, judge(videos, captions), strict=True):
         said = "as told" if report and report.ok else verdict(report)
         print(f"{path}: {caption or 'no words found'}  [checker: {said}]")

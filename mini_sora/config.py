@@ -65,7 +65,8 @@ def _convert(kind, value, name):
         inner = typing.get_args(kind)
         if inner[-1:] == (...,):  # any number of one type
             inner = inner[:1] * len(value)
-        require(len(inner) == len(value), f"{name} takes {len(inner) or 'no'} values, not {len(value)}")
+        fine = typing.get_args(kind) and len(inner) == len(value)
+        require(fine, f"{name} takes {len(inner) or 'no'} values, not {len(value)}")
         return tuple(_convert(k, v, name) for k, v in zip(inner, value, strict=True))
     if kind is float and type(value) is int:
         value = float(value)

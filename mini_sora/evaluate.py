@@ -9,7 +9,7 @@ import torch
 from data_gen import WorldError, check, parse
 
 from .data import on_all_cores, to_pixels, to_uint8
-from .prompts import BRIEF
+from .prompts import is_long
 from .video import FPS
 from .viz import contact_sheet
 
@@ -20,6 +20,22 @@ def interval(rate, n):
     middle, half = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def spread(values, over=np.mean):
+    """The 95% interval of the mean, or of another figure over clips, of each clip's value, (B,): (low, high).
+    Where these are true or false Wilson's, else that of a thousand draws of clips (Efron 1979), always the
+    same ones."""
+    if values.dtype == bool:
+        return interval(values.mean(), len(values))
+    drawn = np.random.default_rng(0).integers(len(values), size=(1000, len(values)))
+    return tuple(np.quantile(over(values[drawn], axis=1), (0.025, 0.975)).tolist())
+
+
+def fine(value, asked):
+    """Whether a value is as asked: '>= 34' or '<= 1.5'."""
+    sign, limit = asked.split()
+    return value >= float(limit) if sign == ">=" else value <= float(limit)
 
 
 def judge(videos, prompts, actions=None):
@@ -35,23 +51,29 @@ def judge(videos, prompts, actions=None):
     return on_all_cores(one, videos, prompts, actions)
 
 
+def facts_right(reports):
+    """Whether all that was told is right, whether or not something flickers, comes or goes besides: bool
+    (B,)."""
+    told = [[v for name, v in report.attributes.items() if name != "steady"] for report in reports]
+    return np.array([all(values) for values in told])
+
+
 def scores(reports):
     """Shares right over reports, {"all": share, "facts": share, attribute: share, ...}; None does not
-    count. facts: all that was told, whether or not something flickers, comes or goes besides."""
+    count. facts: see facts_right."""
     rows = [report for report in reports if report]
     if not rows:
         return {}
     names = list(dict.fromkeys(name for report in rows for name in report.attributes))
-    told = [[v for name, v in report.attributes.items() if name != "steady"] for report in rows]
-    table = {"all": [report.ok for report in rows], "facts": [all(values) for values in told]}
+    table = {"all": [report.ok for report in rows], "facts": facts_right(rows)}
     for name in names:
         table[name] = [report.attributes[name] for report in rows if name in report.attributes]
     return {name: float(np.mean(values)) for name, values in table.items()}
 
 
 def faithful(prompts, expansions):
-    """The share of prompts that are told at length by their expansions and say the same there, of those
-    that the world can read."""
+    """Whether each prompt is told at length by its expansion and says the same there: bool, of those that
+    the world can read."""
     kept = []
     for prompt, expansion in zip(prompts, expansions, strict=True):
         try:
@@ -60,10 +82,10 @@ def faithful(prompts, expansions):
             continue
         try:
             same = asked.items() <= parse(expansion).items()
-            kept.append(same and len(expansion.split()) >= BRIEF)
+            kept.append(same and is_long(expansion))
         except WorldError:
             kept.append(False)
-    return float(np.mean(kept)) if kept else 0.0
+    return np.array(kept, bool)
 
 
 def verdict(report):
@@ -79,7 +101,7 @@ def judgement(video, prompt, own):
     if len(video) < 2 * own:
         (report,) = judge([video], [prompt])
         return verdict(report), report and report.ok
-    pieces = [video[i : i + own] for i in range(0, len(video) - own + 1, own - 1)]
+    pieces = [video[i : i + own] for i in range(0, len(video) - own + 1, max(1, own - 1))]
     reports = judge(pieces, [prompt] * len(pieces))
     if None in reports:  # which they all are, as the prompt is one that the checker cannot read
         return verdict(None), None

@@ -80,16 +80,18 @@ def captions_of(place):
     clips may be captioned anew."""
     listed = {}
     try:
-        for path in place.glob("*.txt"):
-            beside = [other for other in place.iterdir() if other.stem == path.stem]
-            words = path.read_text(encoding="utf-8-sig")
-            listed |= {other.name: words for other in beside if other.suffix.lower() != ".txt"}
+        words = {path.stem: path.read_text(encoding="utf-8-sig") for path in place.glob("*.txt")}
+        beside = [path for path in place.iterdir() if path.stem in words and path.suffix.lower() != ".txt"]
+        listed |= {path.name: words[path.stem] for path in beside}
         if (place / "captions.csv").is_file():
-            with (place / "captions.csv").open(encoding="utf-8-sig", newline="") as file:
+            how = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+            with (place / "captions.csv").open(**how) as file:
                 for number, row in enumerate(csv.reader(file), 1):
                     fine = len(row) == 2
                     require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
-                    listed |= {row[0].strip(): row[1]} if row else {}
-    except (UnicodeDecodeError, csv.Error) as error:
+                    if row:
+                        row[1].encode()  # a caption is text, and a name need not be
+                        listed[row[0].strip()] = row[1]
+    except (UnicodeError, csv.Error) as error:
         raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
     return listed

@@ -71,6 +71,10 @@ class Gallery:
         row = Row("", family or self.family, size=size, frames=frames, bodies=bodies, words=words)
         return row, row.clips(count, first)
 
+    def several(self, *bodies):
+        """So many bodies, where the family has scenes of more than one."""
+        return bodies if self.family == "shapes" else ()
+
     def moving(self, count, frames, motions=MOVING):
         """Scenes of one body, which moves as asked."""
         return scenes_of(self.sora, count, frames, motions, first=SEED)
@@ -86,7 +90,7 @@ class Gallery:
 
     def sections(self):
         """(title, words, how to make its cards) of each section."""
-        families = set(self.sora.config.families)
+        config, families = self.sora.config, set(self.sora.config.families)
         every = (
             ("Text to video", "Two seconds each, from a prompt and noise.", self.text),
             ("From noise to a clip", "What the model takes the clip to be, step by step.", self.noise),
@@ -101,9 +105,10 @@ class Gallery:
             ("Upscale", "A draft, enlarged by interpolation, and made sharp.", self.upscale),
             ("A minute", "Window by window; each knows the end of the one before.", self.minute),
         )
-        needs = {self.long: {"shapes"}, self.sizes: {"shapes"}, self.play: {"play"}, self.worlds: {"bounce"}}
-        tasks = (self.animate, self.extend, self.connect, self.edit, self.upscale, self.minute)
-        needs |= {task: {"shapes", "shapes-simple"} for task in tasks}  # one of them
+        needs = {self.long: {"shapes"}, self.play: {"play"}, self.worlds: {"bounce"}}
+        # What follows from known frames, and other sizes, are asked of models that were shown them.
+        tasks = (self.sizes, self.animate, self.extend, self.connect, self.edit, self.upscale, self.minute)
+        needs |= {task: {"shapes", "shapes-simple"} if config.versatile else set() for task in tasks}
         return [section for section in every if needs.get(section[2], families) & families]
 
     def text(self):
@@ -118,7 +123,7 @@ class Gallery:
         cards = []
         for i, size in enumerate([(side, long), (long, side)]):
             cards += self.cards(*self.clips(count=2, bodies=(1, 2), size=size, first=SEED + 1000 * i))
-        return cards + self.cards(*self.clips(count=2, bodies=(2, 3), frames=1))
+        return cards + self.cards(*self.clips(count=2, bodies=self.several(2, 3), frames=1))
 
     def worlds(self):
         shown = ("shapes", "shapes-simple", "play")  # elsewhere on the page
@@ -134,7 +139,7 @@ class Gallery:
         return cards
 
     def noise(self):
-        row, (scene,) = self.clips(bodies=(2,) if self.family == "shapes" else ())
+        row, (scene,) = self.clips(bodies=self.several(2))
         guesses, steps = [], self.sora.config.sampling.steps
 
         def watch(done, z_0):
@@ -165,11 +170,11 @@ class Gallery:
         given = clip(start, f"the clip that is given: {prompt}", "given")
         cards = [card(prompt, given, clip(video, f"it goes on: {prompt}", "and what follows"), judged=video)]
         ends = clip(end, f"the ending that is given: {prompt}", "the ending")
-        before = []
-        for i in range(3):
-            video = self.sora.extend(end, prompt, middle, "backward", seed=i).frames
-            before.append(clip(video, f"beginning {i + 1}: {prompt}", f"beginning {i + 1}"))
-        return [*cards, card(prompt, ends, *before, judged=video, wide=True)]
+        ways = [self.sora.extend(end, prompt, middle, "backward", seed=i).frames for i in range(3)]
+        before = [clip(v, f"beginning {i}: {prompt}", f"beginning {i}") for i, v in enumerate(ways, 1)]
+        right = sum(bool(report and report.ok) for report in judge(ways, [prompt] * 3))
+        said = {"verdict": f"as asked in {right} of 3", "right": right == 3}
+        return [*cards, card(prompt, ends, *before, **said, wide=True)]
 
     def connect(self):
         cards, frames = [], self.sora.config.frames
@@ -254,7 +259,7 @@ def gallery(sora, name, report=None, progress=None):
     told = [figure for figures in report.get("tasks", {}).values() for figure in figures]
     tasks = [
         [name, f"{value:.2f}", "" if ceiling is None else f"{ceiling:.2f}", asked, f"{aim:g}"]
-        for name, value, asked, aim, ceiling in told
+        for name, value, asked, aim, ceiling, _ in told
     ]
     page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

@@ -62,14 +62,18 @@ class Attention(nn.Module):
 
     def forward(self, x, context=None, mask=None, angles=None, past=None):
         """x: (B, N, D); context: (B, M, D'); mask: bool, (B, M), or (1, N, M) where each token has its own;
-        angles: (N, d / 2); past: a dictionary that keeps the keys and values of all calls, to look at."""
-        k, v = self.kv(x if context is None else context).chunk(2, dim=-1)  # (B, M, D) each
-        q, k, v = self._split(self.q(x)), self._split(k), self._split(v)  # (B, heads, N or M, d)
-        q, k = self.q_norm(q), self.k_norm(k)
+        angles: (N, d / 2); past: a dictionary that keeps the keys and values of all calls, to look at, or
+        those of the context, which is the same in all."""
+        q = self.q_norm(self._split(self.q(x)))  # (B, heads, N, d)
+        if context is not None and past:
+            k, v = past["k"], past["v"]
+        else:
+            k, v = self.kv(x if context is None else context).chunk(2, dim=-1)  # (B, M, D) each
+            k, v = self.k_norm(self._split(k)), self._split(v)  # (B, heads, M, d)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
         if past is not None:
-            if past:
+            if past and context is None:
                 k, v = torch.cat([past["k"], k], dim=2), torch.cat([past["v"], v], dim=2)
             past.update(k=k, v=v)
         if mask is not None:

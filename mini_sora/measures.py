@@ -1,7 +1,8 @@
 """How well a model does what goes beyond text to video: each figure of the tasks, beside its ceiling.
 
-Every function asks for a task on scenes whose truth is known, and gives its figures as
-{name: (value, what is asked, aim, ceiling)}. Lengths are in short sides. The ceiling is what a perfect model
+Every function asks for a task on scenes whose truth is known, and gives its figures as {name: (value, what
+is asked, aim, ceiling, 95% interval)}, and examples of what was made, [(video, prompt, report)], whose
+reports say which figures that video misses. Lengths are in short sides. The ceiling is what a perfect model
 of latents would have: its videos are the truth, through the VAE where it is made and as it is where it is
 given; None where there is no such thing.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen import FAMILIES, apparitions, describe
+from data_gen import FAMILIES, Report, apparitions, describe
 
 from .compare import (
     PIXEL,
@@ -33,12 +34,13 @@ from .compare import (
 )
 from .config import require
 from .data import on_all_cores, to_pixels
-from .evaluate import faithful, judge, scores, through_vae
+from .evaluate import facts_right, faithful, fine, judge, spread, through_vae
 from .rows import Row
 from .tasks import resized
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
+SHOWN = 12  # examples of a task, and of what went wrong in it
 FAR = 0.45  # short sides: of a shorter way, single steps are less than what the VAE leaves unsure
 
 
@@ -74,29 +76,39 @@ def frames_of(videos):
     return np.stack([video.frames for video in videos])
 
 
-def beside(limits, figures, made, best):
-    """A task's figures as {name: (value, what is asked, aim, ceiling)}.
+def stated(limits, values, ceilings, videos=(), prompts=()):
+    """A task's (figures, examples).
 
-    limits: {name: (what is asked, aim)}; figures: videos -> as many values; made: by the model; best: what a
-    perfect model of latents would give, which has the ceiling.
+    limits: {name: (what is asked, aim)}, and a third where the figure is not the mean over clips; values,
+    ceilings: of each of them, what each clip of the model, and of the best there can be, has: (B,), bool or
+    numbers, or None for no ceiling; videos, prompts: of the model's clips.
     """
-    values = zip(limits, figures(made), figures(best), strict=True)
-    return {name: (float(value), *limits[name], float(ceiling)) for name, value, ceiling in values}
+    figures, misses = {}, [[] for _ in videos]
+    for (name, (asked, aim, *over)), value, best in zip(limits.items(), values, ceilings, strict=True):
+        (over,), value = over or [np.mean], np.asarray(value)
+        ceiling = None if best is None else float(over(best))
+        figures[name] = (float(over(value)), asked, aim, ceiling, spread(value, over))
+        for missed, one in zip(misses, value, strict=False):
+            if not (fine(one, asked) if value.dtype != bool else one == asked.startswith(">=")):
+                missed.append("not as asked: " + name.split(": ")[-1])
+    examples = [
+        (video, prompt, Report(dict.fromkeys(missed, False), tuple(missed)))
+        for video, prompt, missed in zip(videos, prompts, misses, strict=True)
+    ]
+    shown = [i for i, missed in enumerate(misses) if i < SHOWN or missed][: 2 * SHOWN]
+    return figures, [examples[i] for i in shown]
 
 
 def expand(sora, count, seed=0, **sampling):
     """Whether prompts, of each family as many, still say the same when they are told at length."""
     if not sora.expander:
-        return {}
+        return {}, []
     names = dict.fromkeys(name for name in sora.config.families if name != "shapes-simple")  # never at length
     rows = [Row("", name, size=sora.config.size, frames=sora.config.frames) for name in names]
     clips = [clip for row in rows for clip in row.clips(count)]
-
-    def figures(expansions):
-        yield faithful(told(clips), expansions)
-
+    expansions, best = sora.expand(told(clips), seed=seed), [clip.long_caption for clip in clips]
     limits = {"expand: all that was asked is told": (">= 0.95", 0.99)}
-    return beside(limits, figures, sora.expand(told(clips), seed=seed), [clip.long_caption for clip in clips])
+    return stated(limits, [faithful(told(clips), expansions)], [faithful(told(clips), best)])
 
 
 def animate(sora, count, seed=0, **sampling):
@@ -106,15 +118,15 @@ def animate(sora, count, seed=0, **sampling):
     rebuilt = through_vae(sora.vae, truth)[0]
     best = np.concatenate([truth[:, :1], rebuilt[:, 1:]], axis=1)
 
-    def figures(videos):
-        yield np.mean(psnr(videos[:, 0], truth[:, 0]) - psnr(rebuilt[:, 0], truth[:, 0]))
-        yield scores(judge(list(videos), told(clips)))["facts"]
+    def of_each(videos):
+        yield psnr(videos[:, 0], truth[:, 0]) - psnr(rebuilt[:, 0], truth[:, 0])
+        yield facts_right(judge(list(videos), told(clips)))
 
     limits = {
         "animate: first frame, dB above the VAE's": (">= -1", -0.3),
         "animate: facts right": (">= 0.9", 0.97),
     }
-    return beside(limits, figures, made, best)
+    return stated(limits, of_each(made), of_each(best), made, told(clips))
 
 
 def extend(sora, count, direction, seed=0, **sampling):
@@ -130,21 +142,23 @@ def extend(sora, count, direction, seed=0, **sampling):
     seam = own - 1 if ahead else own - 2  # the step that leads out of what is given, or into it
 
     def off(videos):
-        """How far the step at the seam is from the truth's, in the median."""
+        """How far the step at the seam is from the truth's."""
         step, true = (np.diff(paths(v, clips)[:, seam : seam + 2], axis=1)[:, 0] for v in (videos, truth))
-        return np.median(unseen_is_far(np.hypot(*(step - true).T)))
+        return unseen_is_far(np.hypot(*(step - true).T))
 
-    def figures(videos):
-        yield np.mean(psnr(videos[:, part], given) - psnr(rebuilt[:, part], given))
-        yield scores(judge(list(videos), told(clips)))["facts"]
-        yield off(videos) / off(best)
+    floor = np.median(off(best))
+
+    def of_each(videos):
+        yield psnr(videos[:, part], given) - psnr(rebuilt[:, part], given)
+        yield facts_right(judge(list(videos), told(clips)))
+        yield off(videos) / floor
 
     limits = {
         f"extend {direction}: known part, dB above the VAE's": (">= -1", -0.3),
         f"extend {direction}: facts right over the whole": (">= 0.88", 0.96),
-        f"extend {direction}: velocity at the seam, error in floors": ("<= 2", 1.2),
+        f"extend {direction}: velocity at the seam, error in floors": ("<= 2", 1.2, np.median),
     }
-    return beside(limits, figures, made, best)
+    return stated(limits, of_each(made), of_each(best), made, told(clips))
 
 
 def beginnings(sora, count, seed=0, **sampling):
@@ -152,7 +166,7 @@ def beginnings(sora, count, seed=0, **sampling):
     asked. The ceiling of the second figure is of a beginning of one frame; in the world each ending has one
     beginning, so the first one has none."""
     if "play" not in sora.config.families:
-        return {}
+        return {}, []
     own = sora.config.frames
     clips = scenes_of(sora, count, own, bodies=(), family="play")
     given = np.stack([clip.video for clip in clips])
@@ -164,31 +178,33 @@ def beginnings(sora, count, seed=0, **sampling):
     same = np.all([(videos[:, own - 1 :] == given).all((1, 2, 3, 4)) for videos in made], axis=0)
     best = np.concatenate([through_vae(sora.vae, given[:, :1])[0], given[:, 1:]], axis=1)
     _, ceiling = part_ways(np.stack([paths(best, clips)] * 3), 1)
-    apart, lead = float(differ.mean()), float((agree & same).mean())
-    return {
-        "extend backward: three beginnings of one ending differ": (apart, ">= 0.88", 0.96, None),
-        "extend backward: and all lead into it": (lead, ">= 0.88", 0.96, float(ceiling.mean())),
+    limits = {
+        "extend backward: three beginnings of one ending differ": (">= 0.88", 0.96),
+        "extend backward: and all lead into it": (">= 0.88", 0.96),
     }
+    three = np.concatenate(made, axis=3)  # side by side
+    return stated(limits, [differ, agree & same], [None, ceiling], three, told(clips))
 
 
 def connect(sora, count, seed=0, **sampling):
-    half = 1 + sora.config.frames // 2  # frames of each end
+    half = 1 + max(4, sora.config.frames // 2)  # frames of each end
     gap = 2 * (half - 1)
     clips = scenes_of(sora, count, 4 * half + 1, MOVING, least=FAR)
     truth = np.stack([clip.video for clip in clips])
     a, b = truth[:, :half], truth[:, half + gap : 2 * half + gap]
     made = frames_of(sora.connect(list(a), list(b), told(clips), gap, seed=seed, **sampling))
     between = through_vae(sora.vae, truth)[0][:, half : half + gap]
+    best = np.concatenate([a, between, b], axis=1)
 
-    def figures(videos):
+    def of_each(videos):
         smooth = largest_step(paths(videos, clips)) <= 1.5
         ends = np.concatenate([videos[:, :half] == a, videos[:, half + gap :] == b], axis=1)
         same = [not found for found in on_all_cores(apparitions, list(videos))]
         counted = [report.attributes["count"] for report in judge(list(videos), told(clips))]
-        yield (smooth & ends.all((1, 2, 3, 4)) & same & counted).mean()
+        yield smooth & ends.all((1, 2, 3, 4)) & same & counted
 
     limits = {"connect: ends kept, no jump, count right": (">= 0.85", 0.95)}
-    return beside(limits, figures, made, np.concatenate([a, between, b], axis=1))
+    return stated(limits, of_each(made), of_each(best), made, told(clips))
 
 
 def loop(sora, count, seed=0, **sampling):
@@ -199,11 +215,12 @@ def loop(sora, count, seed=0, **sampling):
     made = frames_of(sora.loop(told(clips), list(truth), seed=seed, **sampling))
     best = np.concatenate([truth, through_vae(sora.vae, truth)[0][:, -2:0:-1]], axis=1)
 
-    def figures(videos):
+    def of_each(videos):
         around = steps(paths(np.concatenate([videos, videos[:, :1]], axis=1), clips))
-        yield np.median(in_median_steps(around, [own - 1, -1]))  # out of what was there, and into it again
+        yield in_median_steps(around, [own - 1, -1])  # out of what was there, and into it again
 
-    return beside({"loop: step at the seam, in median steps": ("<= 1.3", 1.0)}, figures, made, best)
+    limits = {"loop: step at the seam, in median steps": ("<= 1.3", 1.0, np.median)}
+    return stated(limits, of_each(made), of_each(best), made, told(clips))
 
 
 def edit(sora, count, seed=0, **sampling):
@@ -214,21 +231,21 @@ def edit(sora, count, seed=0, **sampling):
     made = frames_of(sora.edit(given, list(prompts), seed=seed, **sampling))
     best = through_vae(sora.vae, FAMILIES[scenes[0].family].render(scenes, sora.config.size))[0]
 
-    def figures(videos):
+    def of_each(videos):
         reports = [report.attributes for report in judge(list(videos), prompts)]
         apart = ("color", "count", "steady")
         places = np.stack(on_all_cores(path, list(videos), others)), paths(given, clips)
         off = unseen_is_far(np.hypot(*np.moveaxis(places[0] - places[1], -1, 0))).max(1)
-        yield np.mean([report["color"] and report["count"] for report in reports])
-        yield np.mean(off <= PIXEL)
-        yield np.mean([all(v for k, v in report.items() if k not in apart) for report in reports])
+        yield [report["color"] and report["count"] for report in reports]
+        yield off <= PIXEL
+        yield [all(v for k, v in report.items() if k not in apart) for report in reports]
 
     limits = {
         "edit: colour changed as asked": (">= 0.85", 0.95),
         "edit: path kept within a pixel of 32": (">= 0.9", 0.95),
         "edit: all else kept": (">= 0.9", 0.95),
     }
-    return beside(limits, figures, made, best)
+    return stated(limits, of_each(made), of_each(best), made, prompts)
 
 
 def upscale(sora, count, seed=0, **sampling):
@@ -237,20 +254,20 @@ def upscale(sora, count, seed=0, **sampling):
     large = tuple(2 * side for side in sora.config.size)
     given, real = np.stack([clip.video for clip in drafts]), FAMILIES[scenes[0].family].render(scenes, large)
     made = frames_of(sora.upscale(list(given), 2, told(drafts), seed=seed, **sampling))
-    plain = edge_error(resized(to_pixels(given), 2), real)
+    best, plain = through_vae(sora.vae, real)[0], edge_error(resized(to_pixels(given), 2), real)
 
-    def figures(videos):
+    def of_each(videos):
         back = resized(to_pixels(videos), 0.5)
-        yield np.mean(on_all_cores(overlap, list(back), list(given)))
-        yield scores(judge(list(videos), told(drafts)))["facts"]
-        yield np.median(edge_error(videos, real) / plain)
+        yield on_all_cores(overlap, list(back), list(given))
+        yield facts_right(judge(list(videos), told(drafts)))
+        yield edge_error(videos, real) / plain
 
     limits = {
         "upscale x2: overlap with the draft": (">= 0.85", 0.95),
         "upscale x2: facts right": (">= 0.9", 0.97),
-        "upscale x2: edge error, in those of bicubic": ("<= 1", 0.8),
+        "upscale x2: edge error, in those of bicubic": ("<= 1", 0.8, np.median),
     }
-    return beside(limits, figures, made, through_vae(sora.vae, real)[0])
+    return stated(limits, of_each(made), of_each(best), made, told(drafts))
 
 
 def minute(sora, count, seed=0, **sampling):
@@ -261,20 +278,21 @@ def minute(sora, count, seed=0, **sampling):
     best = through_vae(sora.vae, np.stack([clip.video for clip in clips]))[0]
 
     def right(shown):
-        return scores(judge(list(shown), told(clips)))["facts"]
+        return facts_right(judge(list(shown), told(clips)))
 
     def strange(shown):
-        return float(np.mean([bool(said) for said in on_all_cores(apparitions, list(shown))]))
+        return np.array([bool(said) for said in on_all_cores(apparitions, list(shown))])
 
-    found, ceiling = {}, right(best)
-    for times, asked in zip((2, 4, 8, 16, 28), (0.9, 0.85, 0.8, 0.75, 0.7), strict=True):
+    limits, values = {}, []
+    for times, least in zip((2, 4, 8, 16, 28), (0.9, 0.85, 0.8, 0.75, 0.7), strict=True):
         end = (own - 1) * times + 1
         if end > len(videos[0]):  # of a model whose own length is so many times in no minute
             break
-        name = f"a minute: facts right at {times} times the length"
-        found[name] = (right([video[end - own : end] for video in videos]), f">= {asked}", 0.95, ceiling)
-    found["a minute: from nowhere, or vanished"] = (strange(videos), "<= 0.1", 0.01, strange(best))
-    return found
+        limits[f"a minute: facts right at {times} times the length"] = f">= {least}", 0.95
+        values.append(right([video[end - own : end] for video in videos]))
+    ceilings = [right(best)] * len(values)
+    limits["a minute: from nowhere, or vanished"] = "<= 0.1", 0.01
+    return stated(limits, [*values, strange(videos)], [*ceilings, strange(best)], videos, told(clips))
 
 
 def memory(sora, count, seed=0, **sampling):
@@ -289,7 +307,7 @@ def memory(sora, count, seed=0, **sampling):
             words = [*asked, "--seconds", seconds, "-o", f"{place}/{seconds}.gif"]
             done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=True)
             peaks.append(int(done.stdout.split()[-1]))
-    return {"a minute: memory, in those of two seconds": (peaks[1] / peaks[0], "<= 1.2", 1.0, None)}
+    return {"a minute: memory, in those of two seconds": (peaks[1] / peaks[0], "<= 1.2", 1.0, None, None)}, []
 
 
 TASKS = {

@@ -85,7 +85,7 @@ class ModelConfig:
 
 def at_once(tokens):
     """How many clips of so many patches each go through a network at a time."""
-    return max(1, min(BATCH, 4 * MAX_TOKENS // tokens))
+    return max(1, min(BATCH, 4 * MAX_TOKENS // tokens, (MAX_TOKENS // tokens) ** 2))
 
 
 def check_size(size, frames):

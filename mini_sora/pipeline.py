@@ -16,7 +16,7 @@ from .data import to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide
 from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
 from .pretrained import WEIGHTS, check_device, load_pretrained
-from .prompts import BRIEF, Writer
+from .prompts import Writer, is_long
 from .samplers import draw_noise, others, sample, sources_of
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
@@ -95,7 +95,7 @@ class Pipeline:
         """Prompts as expand tells them. moving: whether of videos; sources: as many generators, left as they
         are."""
         prompts = [text.lower() for text in prompts]
-        brief = [len(text.split()) < BRIEF and not self.unknown_words(text) for text in prompts]
+        brief = [not is_long(text) and not self.unknown_words(text) for text in prompts]
         places = [i for i, short in enumerate(brief) if short and self.expander]
         # Of their own, so that the words and the noise of a video have nothing to do with one another.
         sources = [torch.Generator().manual_seed(2**62 + g.initial_seed()) for g in sources]
@@ -124,7 +124,11 @@ class Pipeline:
     @torch.no_grad()
     def encode(self, video):
         """uint8 (B, T, H, W, 3) -> latents (B, C, K, h, w)."""
-        return torch.cat([self.vae.encode(part.to(self.device)) for part in to_pixels(video).split(BATCH)])
+        chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
+        frames, height, width = video.shape[1:4]
+        n = self._batch((0, 1 + (frames - 1) // chunk, height // side, width // side))
+        parts = (to_pixels(video[i : i + n]) for i in range(0, len(video), n))
+        return torch.cat([self.vae.encode(part.to(self.device)) for part in parts])
 
     @torch.no_grad()
     def decode(self, z):
@@ -172,6 +176,7 @@ class Pipeline:
             captioner = self.captioner
         prompts, sources = prompts * n, sum(others(sources, n - 1), sources)
         texts = self._at_length(prompts, shape[1] > 1, sources) if lengthen else prompts
+        self.tokenize(texts)  # what is refused is refused before the work
         given, actions = (x if x is None else x.repeat(n, *x[0].ndim * [1]) for x in (given, actions))
         z = self._denoise(how, texts, sources, shape, given, known, start, actions, progress, watch)
         chosen = torch.arange(count)

@@ -98,8 +98,9 @@ class TrainConfig:
 
     @property
     def trained(self):
-        """The names of the networks that learn, but for the VAE, which a started run keeps as it was."""
-        return [name for name, its in (("dit", self.dit.fit.steps), ("expander", self.expands)) if its]
+        """The names of the networks that learn; the VAE of a started run stays as it was."""
+        learns = {"vae": not self.start, "dit": self.dit.fit.steps, "expander": self.expands}
+        return [name for name, its in learns.items() if its]
 
     @property
     def expands(self):

@@ -21,6 +21,11 @@ BRIEF = 30  # words: what is shorter can be told at length
 STARTS = 2  # what may stand before the first token, to say what is to be written
 
 
+def is_long(text):
+    """Whether a text is one that is told at length."""
+    return len(text.split()) >= BRIEF
+
+
 @dataclass(frozen=True)
 class WriterConfig:
     """width, layers, heads: of the decoder, which a model with 0 layers lacks; temperature: how freely it
@@ -47,10 +52,11 @@ class WriterBlock(nn.Module):
         self.cross_attention = Attention(width, heads, context_width=text_width)
         self.feed_forward = FeedForward(width)
 
-    def forward(self, x, text, mask, angles, causal, past=None):
-        """x: (B, N, D); text: (B, L, D'); mask: (B, L); angles: (N, d / 2); causal: (1, N, N)."""
-        x = x + self.norm1(self.attention(x, mask=causal, angles=angles, past=past))
-        x = x + self.norm2(self.cross_attention(x, text, mask))
+    def forward(self, x, text, mask, angles, causal, past=(None, None)):
+        """x: (B, N, D); text: (B, L, D'); mask: (B, L); angles: (N, d / 2); causal: (1, N, N); past: of each
+        attention, see there."""
+        x = x + self.norm1(self.attention(x, mask=causal, angles=angles, past=past[0]))
+        x = x + self.norm2(self.cross_attention(x, text, mask, past=past[1]))
         return x + self.norm3(self.feed_forward(x))  # (B, N, D)
 
 
@@ -72,20 +78,20 @@ class Writer(nn.Module):
         self.norm0, self.norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         nn.init.normal_(self.embedding.weight, std=0.5)
 
-    def forward(self, written, text, mask, past=None):
+    def forward(self, written, text, mask, past=()):
         """What may come after each token: the logits of the next.
 
-        written: (B, N) tokens, the start first; text: (B, L, D'); mask: (B, L) bool, or None for all; past: a
-        dictionary for each block, in which it keeps what it needs of the tokens of earlier calls, so that
-        only the new ones have to be given. Returns (B, N, tokens), float32.
+        written: (B, N) tokens, the start first; text: (B, L, D'); mask: (B, L) bool, or None for all; past:
+        two dictionaries for each block, in which it keeps what it needs of the tokens of earlier calls, so
+        that only the new ones have to be given, and of the text. Returns (B, N, tokens), float32.
         """
-        n, earlier = written.shape[1], past[0]["k"].shape[2] if past and past[0] else 0
+        n, earlier = written.shape[1], past[0][0]["k"].shape[2] if past and past[0][0] else 0
         place = torch.arange(earlier, earlier + n, device=written.device)[:, None].expand(-1, 3)
         angles = rotary_angles(place, self.config.width // self.config.heads)  # (N, d / 2)
         causal = torch.ones(1, n, earlier + n, dtype=torch.bool, device=written.device).tril(earlier)
         x, text = self.norm0(self.embedding(written)), text.to(self.embedding.weight.dtype)  # (B, N, D)
         for i, block in enumerate(self.blocks):
-            x = block(x, text, mask, angles, causal, past[i] if past else None)
+            x = block(x, text, mask, angles, causal, *past[i : i + 1])
         logits = self.norm(x) @ self.embedding.weight[: self.tokens].T  # (B, N, tokens)
         return logits.float() / math.sqrt(self.config.width)
 
@@ -93,6 +99,10 @@ class Writer(nn.Module):
         """What stands before the first token of so many texts: (count, 1). which: 0 for prompts of images and
         for short captions, 1 for prompts of videos and for long captions."""
         return torch.full((count, 1), self.tokens + int(which), device=self.embedding.weight.device)
+
+    def starts(self, captions):
+        """What stands before the first token of each caption: (B, 1)."""
+        return torch.cat([self.start(is_long(caption), 1) for caption in captions])
 
     @torch.no_grad()
     def write(self, which, text, mask, most, generators):
@@ -102,7 +112,7 @@ class Writer(nn.Module):
         that each text is the same alone or among others, but for rounding. Returns lists of tokens, without
         the end; None where none came.
         """
-        latest, past, written = self.start(which, len(text)), [{} for _ in self.blocks], []
+        latest, past, written = self.start(which, len(text)), [({}, {}) for _ in self.blocks], []
         ended = torch.zeros(len(text), dtype=torch.bool, device=text.device)
         while len(written) < most and not ended.all():
             logits = self(latest, text, mask, past)[:, -1]  # (B, tokens)

@@ -14,11 +14,12 @@ from .data import Captions, Course, Stream, area, to_pixels
 from .evaluate import interval
 from .fit import fit
 from .objectives import reused
-from .prompts import BRIEF, next_token_loss
+from .prompts import next_token_loss
 from .report import digest, keep, show
 from .rows import Row
 from .text import Tokenizer, tokenize
 from .train import Run
+from .viz import progress_bar
 
 FAMILY = ("scene", "family")  # what words it is told in, so no fact that counts
 
@@ -56,8 +57,7 @@ def captioner_objective(writer, tokenizer, most):
         require(fitting, f"no caption has as few as model.max_tokens, {most}; set it higher")
         captions = [shots.prompts[i] for i in fitting]
         tokens, filled = (x.to(device) for x in tokenize(tokenizer, captions, most))
-        long = torch.tensor([[len(caption.split()) >= BRIEF] for caption in captions], device=device)
-        start = writer.start(0, len(fitting)) + long  # (B, 1)
+        start = writer.starts(captions)
         return next_token_loss(forward, start, tokens, filled, to_pixels(shots.clips[fitting].to(device)))
 
     return loss
@@ -210,6 +210,7 @@ class CaptionerStages(Run):
         return captioner, f"{value:.4f}", f"{size:.1f}M parameters"
 
     def judge(self, captioner):
-        report = evaluate_captions(captioner, self.config.judged, self.out / "report")
+        with progress_bar(hidden=self.quiet) as progress:
+            report = evaluate_captions(captioner, self.config.judged, self.out / "report", progress)
         name, row = next(iter(report["rows"].items()))
         return report, "", f"{name}: {row['long']:.1%} of long captions right"

@@ -93,9 +93,9 @@ def rows_of(config):
         for height, width in [(side, n) for n in longer] + [(n, side) for n in longer]:
             name = f"{height}x{width}"
             rows.append(Row(name, base, size=(height, width), frames=config.frames, beside="square"))
-        for n in (longer[0], longer[-1]):
+        for n in (longer[0], longer[-1], 2 * side + 8):  # the last one larger than all that were shown
             rows.append(Row(f"{n}x{n}", base, size=(n, n), frames=config.frames, beside="square"))
-        for frames in (13, 21, 29):
+        for frames in (13, 21, 29, 37):  # the last one longer than all that were shown
             name = f"{frames} frames"
             rows.append(Row(name, base, size=config.size, frames=frames, beside="square"))
     return rows

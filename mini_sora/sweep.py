@@ -81,8 +81,9 @@ def trained(flags, seed, out, shared=None):
     of = shared, config.dit.fit.steps
     stages.shown = encoded.get(of) if shared else None
     sora = stages.train_dit(stages.train_vae()[0])[0]
-    encoded.clear()  # of one seed at a time
-    encoded[of] = stages.shown
+    if shared:
+        encoded.clear()  # of one seed at a time
+        encoded[of] = stages.shown
     return sora
 
 

@@ -18,6 +18,8 @@ from .pipeline import Pipeline, prompts_of
 from .samplers import sources_of
 from .video import FPS, MAX_FRAMES, Video
 
+NO_ACTIONS = "no actions lead from one video to another; leave them out"
+
 
 class MiniSora(Pipeline):
     """A trained Mini-Sora: text to video, and all that follows from it."""
@@ -80,7 +82,7 @@ class MiniSora(Pipeline):
         """A picture to a video that begins with it.
 
         image: uint8 (H, W, 3), sides multiples of 8, or a video of one frame; or a list of B, with as
-        many prompts. The rest as in generate.
+        many prompts; frames, seed, actions, options: as in generate.
         """
         frames = self.config.frames if frames is None else frames
         check_size(self.config.size, frames)
@@ -95,7 +97,7 @@ class MiniSora(Pipeline):
 
         video: a Video or uint8 (T, H, W, 3), or a list of B, with as many prompts; backward, T is 4 or
         more; frames: how many more, a multiple of 4; direction: forward or backward; actions: of the
-        whole new video. The rest as in generate.
+        whole new video; seed, options: as in generate.
         """
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         fine = direction in ("forward", "backward")
@@ -113,7 +115,7 @@ class MiniSora(Pipeline):
         """One video from two: a, then frames that lead over, then b.
 
         a, b: videos of one size, or lists of B; b has 4 frames or more; frames: between them, a
-        multiple of 4. The rest as in generate.
+        multiple of 4; seed, options: as in generate.
         """
         clips, between = self._lead_over(a, b, prompt, frames, seed, **options)
         return answer(prompt, np.concatenate([clips[0], between, clips[1]], axis=1))
@@ -132,12 +134,18 @@ class MiniSora(Pipeline):
     ):
         """A video that can be played round and round: its end leads over to its beginning.
 
-        video: the one to close, of 4 frames or more, or a list of B; one is made from the prompt where
-        there is none. frames: of those that close it, a multiple of 4; size, expand, tell: of a video that is
-        made. The rest as in generate.
+        prompt: as in generate, or in its place a Video that has one, or a list of them; video: the one to
+        close, of 4 frames or more, or a list of B; one is made from the prompt where there is none. frames:
+        of those that close it, a multiple of 4; size, expand, tell: of a video that is made; options as in
+        generate.
         """
+        require("actions" not in options, NO_ACTIONS)
+        if video is None and {type(p) for p in (prompt if isinstance(prompt, list) else [prompt])} == {Video}:
+            prompt, video = prompt_of(prompt), prompt
         require(video is None or size is None, "size is that of the video; leave it out")
         if video is None:
+            check_added(frames, self._own)
+            self._reach(size or self.config.size, frames)
             told = {"expand": expand, "tell": tell, "progress": part(progress, 0, 1, 2)}
             video = self.generate(prompt, size, seed=seed, **told, **options)
             progress = part(progress, 1, 1, 2)
@@ -149,7 +157,7 @@ class MiniSora(Pipeline):
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; strength: the noise time that it is taken
         back to, above 0, where it would stay as it is, to 1, where nothing of it is left; the more
-        changes, the higher it has to be. The rest as in generate.
+        changes, the higher it has to be; seed, actions, options: as in generate.
         """
         require(0 < strength <= 1, f"strength is {strength}; it must be above 0, and at most 1")
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
@@ -163,13 +171,9 @@ class MiniSora(Pipeline):
         """A draft at full size: enlarged by bicubic interpolation, then made sharp by the model.
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; factor: of both sides; prompt: the video's
-        own where none is given; strength: as in edit. The rest as in generate.
+        own where none is given; strength: as in edit; seed, options: as in generate.
         """
-        if prompt is None:
-            videos = [video] if isinstance(video, Video) else video
-            named = all(isinstance(v, Video) and v.prompt for v in videos)
-            require(named, "say with prompt what the video shows")
-            prompt = video.prompt if isinstance(video, Video) else [v.prompt for v in videos]
+        prompt = prompt_of(video) if prompt is None else prompt
         clips = clips_of(video, prompt)
         require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
         self.config.latent_shape([round(side * factor) for side in clips.shape[2:4]], clips.shape[1])
@@ -229,15 +233,21 @@ class MiniSora(Pipeline):
     def _lead_over(self, a, b, prompt, frames, seed, **options):
         """([a, b] as batches, the frames between them), uint8 (B, n, H, W, 3) each."""
         prompts, clips = prompts_of(prompt), [clips_of(video, prompt) for video in (a, b)]
-        require("actions" not in options, "no actions lead from one video to another; leave them out")
+        require("actions" not in options, NO_ACTIONS)
         same = clips[0].shape[2:] == clips[1].shape[2:]
         require(same, "the two videos differ in size; resize one of them first")
         check_added(frames, clips[0].shape[1] + clips[1].shape[1])
-        chunk, most = self.config.vae.time_stride, self._window(clips[0].shape[2:4], self._own) // 2
-        self.config.latent_shape(clips[0].shape[2:4], 1 + 2 * chunk * most + frames)
+        chunk, most = self.config.vae.time_stride, self._reach(clips[0].shape[2:4], frames)
         head = self.encode(clips[0][:, -(1 + chunk * min(most, (clips[0].shape[1] - 1) // chunk)) :])
         tail, sources = self._beginning(clips[1], most), sources_of(seed, len(prompts))
         return clips, self._fill(prompts, sources, head, frames // chunk, tail, **options)[1]
+
+    def _reach(self, size, frames):
+        """How many latent frames, at most, are looked at on each side of frames that lead over. Raises
+        UserError where these are too many."""
+        most = self._window(size, self._own) // 2
+        self.config.latent_shape(size, 1 + 2 * self.config.vae.time_stride * most + frames)
+        return most
 
     def _fill(self, prompts, sources, head, new, tail, **sampling):
         """Make so many latent frames between known ones, (B, C, K, h, w) each, K may be 0.
@@ -300,6 +310,14 @@ def clips_of(video, prompt):
     require(len(clips) == count, f"{len(clips)} videos and {count} prompts do not match; give one for each")
     check_size(tuple(clips[0].shape[1:3]), 1)
     return np.stack(clips)
+
+
+def prompt_of(video):
+    """The prompt that a Video has, or those of a list. Raises UserError where one has none."""
+    videos = [video] if isinstance(video, Video) else video
+    named = all(isinstance(v, Video) and v.prompt for v in videos)
+    require(named, "say with prompt what the video shows")
+    return video.prompt if isinstance(video, Video) else [v.prompt for v in videos]
 
 
 def resized(x, factor):

@@ -1,7 +1,6 @@
 """The stages that turn settings into a model: VAE, latents, text encoder and DiT, verdict."""
 
 import json
-import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,17 +14,18 @@ import torch
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
 from .data import Captions, cores, to_pixels
-from .evaluate import faithful, judge, scores, sheet, through_vae
+from .evaluate import faithful, judge, scores, sheet, spread, through_vae
 from .fit import fit, read_metrics
 from .model import Sora
 from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
 from .pretrained import check_device
 from .prompts import Writer
 from .report import digest, evaluate, keep, show, table
-from .rows import Row, film
+from .rows import Row, film, rows_of
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
+from .viz import progress_bar
 
 NETWORKS = ("vae", "dit", "expander", "network")  # each one's training leaves a directory of its name
 # What a run leaves in --out, its settings last.
@@ -56,11 +56,12 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
         whole = all(checkpoint.steps_of(out / name / "checkpoints") for name in config.trained)
         lost = resume and (out / "model").is_dir() and not whole
         require(not lost, f"{out} has a model, but not the checkpoints to go on from; start with --force")
+    run = (stages or Stages)(config, out, resume, device, inexact, quiet)  # which refuses before it writes
     with checkpoint.locked(out) if leads else nullcontext():
         if leads:
             prepare(config, out, force)
         parallel.wait()
-        return (stages or Stages)(config, out, resume, device, inexact, quiet).run()
+        return run.run()
 
 
 def prepare(config, out, force):
@@ -75,7 +76,7 @@ def prepare(config, out, force):
     if force:
         for name in LEAVES:  # the settings last, so that what is left of a run is known as one
             path = out / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            checkpoint.remove(path)
     checkpoint.write_file(settings, json.dumps(to_dict(config), indent=1).encode())
 
 
@@ -147,6 +148,10 @@ class Stages(Run):
 
     shown = None
 
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.check()
+
     def load_start(self):
         """The model to learn on from. Raises UserError unless it has the networks of these settings."""
         start = MiniSora.from_pretrained(self.config.start, self.device)
@@ -155,6 +160,18 @@ class Stages(Run):
         other = "; ".join(difference(*parts))
         require(not other, f"{self.config.start} is another model than these settings make: {other}")
         return start
+
+    def check(self):
+        """Raise UserError for what would be found only when much is trained."""
+        model, own = self.config.model, (self.config.model.size, self.config.model.frames)
+        if self.config.data.folder:
+            stream(self.config, 1)
+            return
+        asked = {own, *((row.size, row.frames) for row in rows_of(model))}
+        if model.versatile:  # which is asked to upscale, too
+            asked.add((tuple(2 * side for side in model.size), model.frames))
+        for size, frames in asked:
+            model.latent_shape(size, frames)
 
     def run(self):
         vae = self.timed("vae", self.train_vae)
@@ -263,7 +280,8 @@ class Stages(Run):
         c, how = self.config, self.config.expander
         torch.manual_seed(c.seed + 2)
         expander = Writer(c.model.expander, sora.tokenizer.size, c.model.text.width).to(self.device)
-        if self.start and self.start.config.expander == c.model.expander:
+        own = self.start and replace(self.start.config.expander, temperature=c.model.expander.temperature)
+        if own == c.model.expander:
             expander.load_state_dict(self.start.expander.state_dict())
         reads = digest(sora)
         sora = MiniSora(c.model, sora.vae, sora.sora, sora.tokenizer, sora.words, expander)
@@ -273,19 +291,20 @@ class Stages(Run):
         def preview(_):
             long = sora.expand(prompts)
             text = "\n\n".join(f"{prompt}\n    {told}" for prompt, told in zip(prompts, long, strict=True))
-            return {"faithful": faithful(prompts, long)}, text
+            return {"faithful": faithful(prompts, long).mean()}, text
 
         setup = {"model": to_dict(c.model), "expander": to_dict(how), "reads": reads}
         loss, out = expander_objective(sora), self.out / "expander"
         _, value = fit(expander, loss, data, how.fit, out, preview=preview, setup=setup, **self.options)
-        return sora, f"{value:.4f}", f"{faithful(prompts, sora.expand(prompts)):.1%} of prompts kept"
+        return sora, f"{value:.4f}", f"{faithful(prompts, sora.expand(prompts)).mean():.1%} of prompts kept"
 
     def judge(self, sora):
         if self.config.data.folder:
             return self.look(sora)
         folder = self.out / "report"
         begun = self.options["resume"] and (folder / "report.json").exists()
-        report = evaluate(sora, self.config.judged, folder=folder, resume=begun)
+        with progress_bar(hidden=self.quiet) as progress:
+            report = evaluate(sora, self.config.judged, folder=folder, resume=begun, progress=progress)
         right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]
         return report, "", f"{right[0][0]}: {right[0][1]:.1%} right, ceiling {right[0][2]:.1%}"
 
@@ -295,8 +314,14 @@ class Stages(Run):
         prompts = [clip.caption for clip in clips]
         _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
         examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
-        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38, None]]
-        report = {"config": to_dict(sora.config), "rows": {}, "tasks": {}, "figures": figures}
+        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38, None, spread(psnr)]]
+        report = {
+            "config": to_dict(sora.config),
+            "clips": len(clips),
+            "rows": {},
+            "tasks": {},
+            "figures": figures,
+        }
         folder = self.out / "report"
         show(folder, "own clips", examples)
         keep(folder, report)

@@ -39,8 +39,9 @@ def check_writable(path, force=False):
     require(path.parent.is_dir(), f"there is no directory {path.parent}; make it first")
     probe = checkpoint.aside(path)  # a name that is longer than the file's own
     try:
-        probe.touch()
         probe.unlink(missing_ok=True)
+        probe.touch(exist_ok=False)  # made here, so that no link is followed
+        probe.unlink()
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror}); choose another name or place"
@@ -69,7 +70,9 @@ class Video:
         return f"Video({t} frames of {h}x{w}, {self.prompt!r})"
 
     def to_bytes(self, suffix, scale=None):
-        """The file that save would write, as bytes. suffix: .gif, .webp, .png or .mp4."""
+        """The file that save would write, as bytes. suffix: .gif, .webp, .png or .mp4. Raises UserError."""
+        count = len(self.frames)
+        require(count <= MAX_FRAMES, f"{count} frames are too many for a file: at most {MAX_FRAMES}")
         return encode(self.frames, suffix, scale)
 
     def save(self, path, force=False, scale=None):

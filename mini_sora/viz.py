@@ -1,10 +1,12 @@
-"""Pictures for people: contact sheets and loss curves, as PNG bytes."""
+"""For people to look at: contact sheets and loss curves, as PNG bytes, and a bar while they wait."""
 
 import io
 import json
 import textwrap
+from contextlib import contextmanager
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from .video import filmstrip
 
@@ -59,3 +61,18 @@ def loss_curve(metrics, title):
     axis.grid(alpha=0.3, which="both")
     axis.legend()
     return _png(figure)
+
+
+@contextmanager
+def progress_bar(name="", hidden=False):
+    """A bar with the time left, for what takes longer than a second: called with (done, all), and the name
+    of what is being done, if it changes."""
+    left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
+    with tqdm(delay=1, leave=False, bar_format=left, disable=hidden) as bar:
+
+        def progress(done, all, name=name):
+            bar.total = all
+            bar.set_description_str(name)
+            bar.update(done - bar.n)
+
+        yield progress

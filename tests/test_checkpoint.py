@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mini_sora import checkpoint
 from mini_sora.config import UserError
+from mini_sora.video import check_writable
 
 TENSORS = {"model": {"a": torch.arange(12.0).reshape(3, 4)}, "ema": {"a": torch.ones(5)}}
 
@@ -289,6 +290,27 @@ def test_what_died_between_two_renames_is_put_back(tmp_path):
     aside.mkdir()  # it died later, before the old one was deleted
     with checkpoint.locked(tmp_path):
         assert checkpoint.load(tmp_path / "model")[1]["step"] == 1 and not aside.exists()
+
+
+def test_a_link_that_lies_in_wait_is_not_followed(tmp_path):
+    mine, path = tmp_path / "mine", tmp_path / "made"
+    mine.write_bytes(b"mine")
+    checkpoint.aside(path).symlink_to(mine)
+    check_writable(path)
+    checkpoint.aside(path).symlink_to(mine)
+    checkpoint.write_file(path, b"made")
+    assert mine.read_bytes() == b"mine" and path.read_bytes() == b"made" and not path.is_symlink()
+
+
+@pytest.mark.parametrize("there", ["file", "link", "directory"])
+def test_whatever_stands_at_its_place_is_replaced(tmp_path, there):
+    mine, path = tmp_path / "mine", tmp_path / "saved"
+    mine.mkdir()
+    (mine / "kept").write_bytes(b"mine")
+    {"file": path.touch, "link": lambda: path.symlink_to(mine), "directory": path.mkdir}[there]()
+    checkpoint.save(path, {"a": {"x": torch.ones(2)}}, {})
+    assert checkpoint.load(path)[0]["a"]["x"].tolist() == [1, 1]
+    assert (mine / "kept").exists() and sorted(p.name for p in tmp_path.iterdir()) == ["mine", "saved"]
 
 
 def test_write_file_is_whole_or_absent(tmp_path):

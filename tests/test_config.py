@@ -61,6 +61,12 @@ def test_impossible_settings_are_refused_by_name(path, text, field):
         with_flags(PRESETS["quick"], {path: text})
 
 
+@pytest.mark.parametrize("value", [[], [1, 2], "4", None, {}])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(UserError, match="steps"):
+        from_dict(SamplerConfig, {"steps": value})
+
+
 @pytest.mark.parametrize("part", ["vae", "dit"])
 def test_what_is_not_kept_cannot_be_shown_again(part):
     with pytest.raises(UserError, match="set stored, too"):

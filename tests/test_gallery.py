@@ -51,7 +51,10 @@ def test_a_model_is_shown_at_what_its_families_have():
         return [title for title, _, _ in Gallery(SimpleNamespace(config=config)).sections()]
 
     assert "A minute" in titles("shapes-simple") and "Worlds" not in titles("shapes-simple")
+    assert "Any frame" in titles("shapes-simple")
     assert titles("bounce") == ["Text to video", "From noise to a clip", "Worlds"]
+    plain = Gallery(SimpleNamespace(config=PRESETS["quick"].model)).sections()
+    assert [title for title, _, _ in plain] == ["Text to video", "From noise to a clip"], "shown nothing else"
 
 
 def test_wrong_names_are_refused(tmp_path, capsys):

@@ -9,8 +9,8 @@ import torch
 
 from data_gen import FAMILIES, parse
 from mini_sora import MiniSora, Video, compare, measures
+from mini_sora.evaluate import fine, interval
 from mini_sora.measures import TASKS
-from mini_sora.report import fine
 
 COUNT = 3
 APART = ("extend backward, three times", "a minute, memory")  # have tests of their own
@@ -90,7 +90,7 @@ def truth(monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in APART])
 def test_the_world_itself_is_fine(truth, name):
-    for what, (value, asked, aim, ceiling) in TASKS[name](truth, COUNT).items():
+    for what, (value, asked, aim, ceiling, _) in TASKS[name](truth, COUNT)[0].items():
         assert fine(value, asked), f"{what}: {value}"
         best = value if "dB above" in what or ceiling is None else ceiling
         assert fine(value, f"{asked.split()[0]} {best}"), f"{what}: {value} is worse than the ceiling, {best}"
@@ -103,11 +103,11 @@ def test_the_world_itself_is_fine(truth, name):
 def test_expansions_of_other_prompts_are_not_theirs(truth):
     retell = truth.expand
     truth.expand = lambda prompts, **_: retell(prompts[1:] + prompts[:1])
-    assert TASKS["expand"](truth, COUNT)["expand: all that was asked is told"][0] < 0.2
+    assert TASKS["expand"](truth, COUNT)[0]["expand: all that was asked is told"][0] < 0.2
     truth.expand = lambda prompts, **_: prompts
-    assert TASKS["expand"](truth, COUNT)["expand: all that was asked is told"][0] == 0
+    assert TASKS["expand"](truth, COUNT)[0]["expand: all that was asked is told"][0] == 0
     truth.expander = None
-    assert TASKS["expand"](truth, COUNT) == {}
+    assert TASKS["expand"](truth, COUNT) == ({}, [])
 
 
 def backwards(video, scene):
@@ -159,27 +159,47 @@ def blurred(video, scene):
 )
 def test_what_is_spoilt_shows(truth, name, spoil, what):
     truth.spoil = spoil
-    figures = TASKS[name](truth, COUNT)
+    figures, _ = TASKS[name](truth, COUNT)
     (key,) = [key for key in figures if what in key]
-    value, asked, _, ceiling = figures[key]
+    value, asked, _, ceiling, _ = figures[key]
     assert not fine(value, asked)
     assert ceiling is None or not fine(value, f"{asked.split()[0]} {ceiling}"), "the ceiling is spoilt, too"
 
 
+def test_examples_say_what_they_miss(truth):
+    """The first clips, and more that miss something, so that a person can see both."""
+    limits = {"t: right": (">= 0.9", 1.0), "t: near": ("<= 2", 1.0, np.median), "t: odd": ("<= 0.1", 0.0)}
+    right, near = np.arange(40) % 4 > 0, np.where(np.arange(40) == 39, 3.0, 1.0)
+    odd = np.arange(40) == 38
+    videos, prompts = np.arange(40), [str(i) for i in range(40)]
+    figures, examples = measures.stated(limits, [right, near, odd], [right, None, odd], videos, prompts)
+    assert figures["t: right"] == (0.75, ">= 0.9", 1.0, 0.75, interval(0.75, 40))
+    assert figures["t: near"] == (1.0, "<= 2", 1.0, None, (1.0, 1.0))
+    assert [video for video, *_ in examples] == [*range(12), 12, 16, 20, 24, 28, 32, 36, 38, 39]
+    why = {video: report.why for video, _, report in examples if not report.ok}
+    missed = {i: ("right",) for i in range(0, 40, 4)} | {38: ("odd",), 39: ("near",)}
+    assert why == {i: tuple(f"not as asked: {name}" for name in names) for i, names in missed.items()}
+    assert all(prompt == str(video) for video, prompt, _ in examples)
+    truth.spoil = backwards
+    _, examples = TASKS["animate"](truth, COUNT)
+    said = {why for _, _, report in examples for why in report.why}
+    assert said == {"not as asked: first frame, dB above the VAE's", "not as asked: facts right"}
+
+
 def test_a_body_that_comes_and_goes_in_a_minute_shows(truth):
     truth.spoil = emptied
-    value, asked, _, _ = TASKS["a minute"](truth, COUNT)["a minute: from nowhere, or vanished"]
+    value, asked, *_ = TASKS["a minute"](truth, COUNT)[0]["a minute: from nowhere, or vanished"]
     assert not fine(value, asked)
 
 
 def test_a_minute_has_no_end_beyond_its_own(truth):
     truth.config = dataclasses.replace(truth.config, frames=21)
-    names = " ".join(TASKS["a minute"](truth, COUNT))
+    names = " ".join(TASKS["a minute"](truth, COUNT)[0])
     assert "16 times" in names and "28 times" not in names
 
 
 def test_beginnings_are_as_far_apart_as_they_are(truth):
-    differ, lead = (value for value, *_ in TASKS["extend backward, three times"](truth, COUNT).values())
+    differ, lead = (value for value, *_ in TASKS["extend backward, three times"](truth, COUNT)[0].values())
     came = [clip.truth["bodies"][0]["position"][[0, 16, 8]] for clip in truth.asked[-1]]
     apart = [min(np.hypot(*(p[i] - p[j])) for i, j in ((0, 1), (0, 2), (1, 2))) > 1 / 32 for p in came]
     assert lead == 1 and differ == pytest.approx(np.mean(apart))
@@ -187,11 +207,11 @@ def test_beginnings_are_as_far_apart_as_they_are(truth):
 
 def test_where_the_past_is_not_open_no_beginnings_are_asked_for(truth):
     truth.config = dataclasses.replace(truth.config, families=("shapes",))
-    assert TASKS["extend backward, three times"](truth, COUNT) == {} and not truth.asked
+    assert TASKS["extend backward, three times"](truth, COUNT) == ({}, []) and not truth.asked
 
 
 def test_the_memory_of_a_minute(smoke):
-    ((value, asked, *_),) = TASKS["a minute, memory"](smoke, 1).values()
+    ((value, asked, *_),) = TASKS["a minute, memory"](smoke, 1)[0].values()
     assert value > 0.9 and fine(value, asked)
 
 
@@ -199,8 +219,8 @@ def test_the_best_there_can_be_is_the_truth_through_the_vae(truth):
     """Of a model whose VAE spoils everything, it is as bad; the seam's velocity is in its own steps."""
     truth.vae.decode = lambda z: torch.zeros(len(z), 3, 4 * z.shape[2] - 3, 4 * z.shape[3], 4 * z.shape[4])
     for name in ("animate", "connect", "loop", "edit", "upscale", "a minute"):
-        figures = TASKS[name](truth, COUNT)
-        worst = [what for what, (_, asked, _, ceiling) in figures.items() if not fine(ceiling, asked)]
+        figures, _ = TASKS[name](truth, COUNT)
+        worst = [what for what, (_, asked, _, ceiling, _) in figures.items() if not fine(ceiling, asked)]
         kept = {"animate: first frame, dB above the VAE's", "a minute: from nowhere, or vanished"}
         assert {*worst} | kept >= {*figures}, name
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen import FAMILIES
+from data_gen import FAMILIES, Report
 from data_gen.families import shapes
 from data_gen.faults import FAULTS
 from mini_sora import report
 from mini_sora.config import UserError
 from mini_sora.data import share_out
-from mini_sora.evaluate import interval
+from mini_sora.evaluate import fine, interval, judgement, spread
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
-from mini_sora.report import evaluate, fine, measure, summary, table
+from mini_sora.report import evaluate, measure, summary, table
 from mini_sora.rows import Row, rows_of
 from mini_sora.tasks import MiniSora
 from mini_sora.text import Tokenizer
@@ -136,9 +136,10 @@ def test_only_some_rows(smoke):
 def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypatch):
     rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
-    monkeypatch.setattr(
-        report, "TASKS", {"loop": lambda *_, **__: {"loop: seam": (1.5, "<= 1.3", 1.0, 1.02)}}
-    )
+    missed = Report({"seam": False}, ("misses seam",))
+    figure = (1.5, "<= 1.3", 1.0, 1.02, (1.2, 1.9))
+    loops = [(np.zeros((5, 24, 24, 3), np.uint8), "a red circle rests", missed)]
+    monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: ({"loop: seam": figure}, loops)})
     told = []
     found = evaluate(untrained, 2, folder=tmp_path / "r", steps=1, progress=lambda *a: told.append(a))
     assert set(evaluate(untrained, 2, only="32x40", steps=1)["rows"]) == {"square", "32x40"}
@@ -146,7 +147,20 @@ def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypat
     assert found["rows"]["32x40"]["least"] == right - 0.05
     assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "loop"
     assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
-    assert re.search(r"loop: seam +1.500  ceiling +1.020 .* falls short", table(found))
+    assert re.search(r"loop: seam +1.500 +1.200 to 1.900 +1.020 +<= 1.3 +1  falls short", table(found))
+    assert re.search("of 2 clips each +value", table(found))
+    assert all((tmp_path / "r" / kind / "loop.png").exists() for kind in ("clips", "failures"))
+
+
+def test_the_spread_of_a_figure():
+    values = np.random.default_rng(1).normal(5, 2, 400)
+    low, high = spread(values)
+    half = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+    assert spread(values) == (low, high), "the same draws each time"
+    values[:100] = 1e6  # which moves the mean, and hardly the median
+    assert spread(values)[1] > 1e5 and spread(values, np.median)[1] < 7
+    assert spread(np.arange(64) < 48) == interval(0.75, 64)
 
 
 def test_first_frames_and_actions_are_given(untrained, monkeypatch):
@@ -210,11 +224,12 @@ def test_the_worst_is_told_of_all(untrained):
     rows = [row("shapes", 30.0, 0.9, 0.2), row("shapes", 40.0, 0.99, 0.0), row("camera", 35.0, 0.8, 0.15)]
     rows.append(row("camera", 35.0, 0.8, 0.15))
     rows.append(row("play", 38.0, 0.97, 1.0, frames=1))
-    found = {name: value for name, value, *_ in summary(untrained, dict(enumerate(rows)), steps=1)}
-    assert found["VAE: PSNR, worst row, dB"] == 30.0
-    assert found["VAE: truth through it, every fact right, worst row"] == 0.8
-    low, high = interval(0.15, 100)  # rows show the same scenes, so two of a family do not count twice
-    assert found[f"from nowhere, or vanished: camera, {low:.1%} to {high:.1%}"] == 0.15
+    told = summary(untrained, dict(enumerate(rows)), steps=1)
+    found = {name: (value, between) for name, value, *_, between in told}
+    assert found["VAE: PSNR, worst row, dB"] == (30.0, None)
+    assert found["VAE: truth through it, every fact right, worst row"] == (0.8, interval(0.8, 100))
+    # Rows show the same scenes, so two of a family do not count twice.
+    assert found["from nowhere, or vanished: camera"] == (0.15, interval(0.15, 100))
 
 
 def test_what_is_held_out_was_never_shown():
@@ -225,6 +240,21 @@ def test_what_is_held_out_was_never_shown():
         assert all(shapes.is_heldout(body.shape, body.color, body.motion) for body in clip.scene.bodies)
     some = dataclasses.replace(rows[0], unlike="").clips(64)
     assert any(FAMILIES["shapes-simple"].shows(body) for clip in some for body in clip.scene.bodies)
+
+
+def test_a_video_of_a_model_of_pictures_is_judged():
+    still = Row("one", "shapes", frames=1, bodies=(1,)).clips(1)[0]
+    said, right = judgement(still.video.repeat(5, axis=0), still.caption, 1)
+    assert right and said == "as asked in 5 of 5 pieces of 0 seconds"
+
+
+def test_a_short_model_is_asked_what_it_can_do(untrained):
+    short = copy.copy(untrained)
+    short.config = dataclasses.replace(untrained.config, frames=5)
+    assert list(evaluate(short, 1, only="connect", steps=1)["tasks"]) == ["connect"]
+    short.config = dataclasses.replace(untrained.config, frames=1)
+    with pytest.raises(UserError, match="connect"):  # it makes pictures
+        evaluate(short, 1, only="connect", steps=1)
 
 
 def test_limits():

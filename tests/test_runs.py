@@ -28,9 +28,20 @@ def test_force_deletes_runs_only(tmp_path, fails):
     ).read_text()
 
 
-def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(smoke_run, tmp_path, fails):
+def test_a_run_that_is_refused_leaves_nothing(tmp_path, fails):
+    out, clips = tmp_path / "run", tmp_path / "clips"
+    clips.mkdir()
+    assert "nowhere" in fails("train", "--preset", "smoke", "--out", out, "--start", "nowhere")
+    assert "no videos" in fails("train", "--preset", "smoke", "--out", out, "--data", clips)
+    large = ["--model.size", "256x256", "--data.sides", "256", "--data.wide", "false", "--data.frames", "17"]
+    assert "patches" in fails("train", "--preset", "small", "--out", out, *large)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("part", ["vae", "dit", "expander"])
+def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(part, smoke_run, tmp_path, fails):
     shutil.copytree(smoke_run, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "dit" / "checkpoints")
+    shutil.rmtree(tmp_path / "run" / part / "checkpoints")
     argv = ("train", "--preset", "smoke", "--out", tmp_path / "run", "--resume")
     assert "not the checkpoints" in fails(*argv)
 

@@ -9,6 +9,7 @@ import torch
 from data_gen import make_batch
 from mini_sora import MiniSora, Video
 from mini_sora.config import UserError
+from mini_sora.data import to_pixels
 
 PROMPT = "a red circle moves left"
 CLIPS = make_batch("shapes", range(2), (24, 32), 49).video
@@ -117,6 +118,44 @@ def test_any_length_goes_on(smoke):
             video = smoke.extend(CLIPS[0, :count], PROMPT, more, way, steps=1)
             part = video.frames[:count] if way == "forward" else video.frames[more:]
             assert np.array_equal(part, CLIPS[0, :count]) and len(video.frames) == count + more
+
+
+def test_a_video_with_a_prompt_is_looped_by_itself(smoke):
+    video, other = Video(CLIPS[0], PROMPT), Video(CLIPS[1], "a blue square rises")
+    same = smoke.loop(PROMPT, CLIPS[0], seed=3).frames
+    assert (smoke.loop(video, seed=3).frames == same).all() and (same[: len(CLIPS[0])] == CLIPS[0]).all()
+    assert [made.prompt for made in smoke.loop([video, other])] == [PROMPT, other.prompt]
+    with pytest.raises(UserError, match="say with prompt"):
+        smoke.loop(Video(CLIPS[0]))
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"frames": 15}, "in fours"),
+        ({"frames": 8000}, "too many"),
+        ({"frames": 2400}, "patches"),
+        ({"actions": np.zeros((1, 16), int)}, "no actions lead"),
+    ],
+)
+def test_a_loop_that_cannot_be_closed_is_not_begun(smoke, monkeypatch, options, said):
+    monkeypatch.setattr(smoke, "_denoise", None)
+    with pytest.raises(UserError, match=said):
+        smoke.loop(PROMPT, **options)
+
+
+def test_what_cannot_be_read_is_refused_before_the_work(smoke, monkeypatch):
+    monkeypatch.setattr(smoke, "_denoise", None)
+    with pytest.raises(UserError, match="too long"):
+        smoke.generate([PROMPT] * 64 + ["red " * 900])
+
+
+def test_large_clips_are_encoded_a_few_at_a_time(smoke, monkeypatch):
+    sizes, encode = [], smoke.vae.encode
+    monkeypatch.setattr(smoke.vae, "encode", lambda x: sizes.append(len(x)) or encode(x))
+    clips = np.random.default_rng(0).integers(0, 255, (20, 5, 256, 256, 3), np.uint8)
+    z = smoke.encode(clips)
+    assert sizes == [16, 4] and torch.allclose(z[16:], encode(to_pixels(clips[16:])), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +293,7 @@ def test_alone_or_in_a_batch(smoke, name):
         (lambda s: s.generate(PROMPT, seconds=float("nan")), "seconds"),
         (lambda s: s.generate([]), "no prompt"),
         (lambda s: s.generate(PROMPT, actions=np.zeros((1, 16), int)), "knows no actions"),
-        (lambda s: s.loop(PROMPT, actions=np.zeros((1, 16), int)), "actions"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[1], PROMPT, actions=np.zeros((1, 16), int)), "no actions lead"),
         (lambda s: s.loop(PROMPT, CLIPS[0], size=(32, 32)), "size is that of the video"),
         (lambda s: s.extend(CLIPS[0], PROMPT, 4800), "too many"),
         (lambda s: s.loop("  "), "empty"),

@@ -75,3 +75,8 @@ def test_filmstrip_thins_out_evenly():
     assert first.size == (5 * 288 + 4 * 12, 192)
     long = Image.open(io.BytesIO(Video(FRAMES.repeat(50, axis=0)).to_bytes(".png")))
     assert long.size == (250 * 24 + 249, 16), "what is long enough is not enlarged"
+
+
+def test_more_frames_than_a_file_can_have_are_refused():
+    with pytest.raises(UserError, match="4802 frames are too many"):
+        Video(np.zeros((4802, 8, 8, 3), np.uint8)).to_bytes(".gif")

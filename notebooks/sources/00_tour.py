@@ -4,7 +4,7 @@
 # **You will be able to** make a clip from a sentence, name the five parts that made it, and say how we know
 # whether the clip is right.
 #
-# **You need** Python and a little numpy. No course on diffusion; that is what the next nine lessons are.
+# **You need** Python and a little numpy. No course on diffusion; that is what the next ten lessons are.
 #
 # **Time** It runs in 40 seconds on two laptop cores.
 #

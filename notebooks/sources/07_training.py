@@ -48,7 +48,7 @@ from mini_sora.rows import Row, film
 # t = sigmoid(n), n normal with mean 1, mostly between 0.5 and 0.9, where the plan of the clip is made; and when it films it takes
 # more of its steps there (`shift`).
 #
-# The whole of `quick` takes five to eight minutes. Here we keep its VAE and train DiTs for some seconds each.
+# The whole of `quick` takes four to eight minutes. Here we keep its VAE and train DiTs for some seconds each.
 
 # %%
 quick, config = MiniSora.from_pretrained("quick"), PRESETS["quick"]

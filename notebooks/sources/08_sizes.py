@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · One model, every size
 #
-# **You will be able to** train one model on pictures and clips of many sizes at once, batch them so that each costs the
+# **You will be able to** say how one model learns from pictures and clips of many sizes, batch them so that each costs the
 # same, and measure what square crops lose.
 #
 # **You need** lessons 03 and 07.
