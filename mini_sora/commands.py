@@ -61,10 +61,12 @@ def add_sampling(sub):
     sub.add_argument("--sampler", help="ddpm (ancestral), ddim or euler; default: as trained")
     steps, guidance = reader(int, "steps"), reader(float, "guidance")
     sub.add_argument("--steps", type=steps, help="denoising steps: fewer is faster, more is finer")
-    sub.add_argument("--guidance", type=guidance, help="how strictly to follow the prompt; 1 is no guidance")
+    sub.add_argument(
+        "--guidance", type=guidance, help="how strictly to follow what is asked; 1 is no guidance"
+    )
     best_of = reader(int, "best-of")
     sub.add_argument(
-        "--best-of", type=best_of, help="make so many; the captioner chooses one (as trained: tiny 4)"
+        "--best-of", type=best_of, help="make so many; the captioner chooses one (of a prompt alone: tiny 4)"
     )
 
 

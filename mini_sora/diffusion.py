@@ -201,3 +201,19 @@ def guide(conditional, unconditional, scale, low=0.0, high=1.0):
         return base + scale * (conditional(z_t, t) - base)
 
     return guided
+
+
+def unaware(denoiser, schedule, known, noise):
+    """A denoiser that is not told what is known: those frames are noised like the others. To guide past its
+    prediction is to guide towards them (Song et al. 2025, history guidance).
+
+    denoiser: (z_t, t) -> prediction, and so is the result; known: (B, K) bool, frames that are data, at
+    t = 0; noise: (B, C, K, h, w).
+    """
+
+    def forgetful(z_t, t):
+        same = t.amax(1, keepdim=True).expand_as(t)
+        noised = add_noise(schedule, z_t, noise, same)
+        return denoiser(torch.where(per_frame(known, z_t).bool(), noised, z_t), same)
+
+    return forgetful

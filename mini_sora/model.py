@@ -23,8 +23,9 @@ BATCH = 64  # clips that go through a network at a time, or fewer where they are
 @dataclass(frozen=True)
 class SamplerConfig:
     """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
-    guidance: how far to go past the prompt's prediction, at noise times between guide_from and guide_to;
-    best_of: how many videos to make, of which the captioner chooses one (see MiniSora.generate)."""
+    guidance: how far to go past the prediction without the prompt and without the frames that are known, at
+    noise times between guide_from and guide_to; best_of: how many videos to make of a prompt, of which the
+    captioner chooses one (see MiniSora.generate)."""
 
     schedule: str = "linear"
     target: str = "v"

@@ -13,7 +13,7 @@ from . import checkpoint
 from .captioner import Captioner, batch_of
 from .config import closest, from_dict, require, to_dict
 from .data import to_pixels, to_uint8
-from .diffusion import SCHEDULES, add_noise, guide
+from .diffusion import SCHEDULES, add_noise, guide, unaware
 from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
 from .pretrained import WEIGHTS, check_device, load_pretrained
 from .prompts import Writer, is_long
@@ -155,7 +155,8 @@ class Pipeline:
         watch=None,
         **sampling,
     ):
-        """Noise, and what is given, to latents, guided by the prompts; all public ways end here.
+        """Noise, and what is given, to latents, guided by the prompts and what is known; all public ways end
+        here.
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
         known: which latent frames of them stay, (K,) bool, by default none; start: the noise time that
@@ -164,11 +165,13 @@ class Pipeline:
         (done, guess of z_0), for each part of the batch. Returns (B, *shape).
 
         Of best_of videos of each prompt, each told at length anew, the captioner chooses that which the
-        prompt is the likeliest caption of.
+        prompt is the likeliest caption of. Where something is given one is made, unless best_of is among
+        the settings: it chooses no better than chance among videos that have so much in common.
         """
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
-        how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
+        usual = to_dict(self.config.sampling) | ({} if given is None else {"best_of": 1})
+        how = from_dict(SamplerConfig, {**usual, **sampling})
         n, count, captioner = how.best_of, len(prompts), None
         if n > 1:  # what is refused is refused before the work
             chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
@@ -207,14 +210,16 @@ class Pipeline:
 
         for i in range(0, len(prompts), batch):
             part = slice(i, i + batch)
-            z = draw_noise(shape, sources[part], self.device)
+            z = noise = draw_noise(shape, sources[part], self.device)
             mask = known.expand(len(z), -1).to(self.device)
             if given is not None:
                 t = torch.where(mask, 0.0, start)
-                z = add_noise(schedule, given[part], z, t)
+                z = add_noise(schedule, given[part], noise, t)
             done = None if actions is None else actions[part].to(self.device)
-            # Both are told the actions: what guidance goes past is the prompt alone.
+            # Both are told the actions: guidance goes towards the prompt, and what is known, alone.
             conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
+            if known.any():
+                unconditional = unaware(unconditional, schedule, mask, noise)
             denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
             told = {"generators": sources[part], "watch": functools.partial(tell, i // batch)}
             made.append(

@@ -37,7 +37,8 @@ class MiniSora(Pipeline):
         Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list of B texts
         that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig): of best_of
         videos, or their first windows, each told at length anew, the captioner chooses the one that the
-        prompt is the likeliest caption of. The same seed and arguments give the same video. Raises UserError.
+        prompt is the likeliest caption of (where a picture or a video is given it is 1, unless asked for
+        here). The same seed and arguments give the same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))

@@ -1,5 +1,7 @@
 """Several videos of a prompt, of which the captioner chooses one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,21 @@ def test_the_first_window_alone_is_chosen(simple, monkeypatch):
         made.clear()
         simple.extend(video.frames[:17], PROMPTS[0], 32, direction, **how)
         assert made[0] == 3 and len(made) > 1 and {*made[1:]} == {1}
+
+
+def test_where_something_is_given_one_is_made(simple, monkeypatch):
+    made, denoise = [], simple._denoise
+    monkeypatch.setattr(
+        simple, "_denoise", lambda how, texts, *a: made.append(len(texts)) or denoise(how, texts, *a)
+    )
+    usual = replace(simple.config, sampling=replace(simple.config.sampling, steps=1, best_of=3))
+    monkeypatch.setattr(simple, "config", usual)
+    video = simple.generate(PROMPTS[0])
+    simple.animate(video.frames[0], PROMPTS[0])
+    simple.extend(video, PROMPTS[0])
+    simple.edit(video, PROMPTS[1])
+    simple.loop(PROMPTS[0])
+    assert made == [3, 1, 1, 1, 3, 1], "the captioner chooses among videos of a prompt alone"
 
 
 def test_what_the_captioner_cannot_see_is_refused_before_the_work(smoke, monkeypatch):

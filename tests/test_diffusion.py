@@ -17,6 +17,7 @@ from mini_sora.diffusion import (
     guide,
     per_frame,
     target_of,
+    unaware,
 )
 
 SHAPE = (2, 3, 4, 5, 6)
@@ -168,3 +169,19 @@ def test_history_is_noised_as_told_and_does_not_count():
     torch.testing.assert_close(t, torch.tensor([[0.0, 0.0, 0.7, 0.7], [0.1, 0.1, 0.7, 0.7]]))
     torch.testing.assert_close(z_t[:, 0, :, 0, 0], t)
     assert loss == 0
+
+
+def test_unaware_is_not_told_what_is_known():
+    z, noise, _ = draw()
+    schedule, seen = SCHEDULES["linear"](), []
+    known = torch.tensor([[True, False, False, True], [False, True, True, False]])
+    t = torch.where(known, 0.0, torch.tensor([[0.8], [0.3]]))
+    answer = unaware(lambda z, t: seen.append((z, t)) or z + 1, schedule, known, noise)(z, t)
+    ((shown, times),) = seen
+    assert torch.equal(times, torch.tensor([[0.8], [0.3]]).expand(2, 4)), "no frame stands out by its time"
+    noised = add_noise(schedule, z, noise, times)
+    for clip, frame in known.nonzero().tolist():
+        assert torch.equal(shown[clip, :, frame], noised[clip, :, frame]), "what is known is noised as much"
+    for clip, frame in (~known).nonzero().tolist():
+        assert torch.equal(shown[clip, :, frame], z[clip, :, frame]), "the others have their noise already"
+    assert torch.equal(answer, shown + 1)

@@ -56,6 +56,20 @@ def test_guidance_one_is_the_conditional_model(smoke):
         hook.remove()
 
 
+def test_guidance_goes_towards_what_is_known(smoke):
+    """Of the two predictions of each step one knows the picture, and the other neither it nor the prompt."""
+    image, times = smoke.generate(PROMPT, frames=1).frames[0], []
+    hook = smoke.sora.dit.register_forward_hook(lambda _, given, answer: times.append(given[1][0].tolist()))
+    try:
+        smoke.animate(image, PROMPT, 9, guidance=2.0, steps=3)
+    finally:
+        hook.remove()
+    told, untold = [t for t in times if t[0] == 0], [t for t in times if t[0] > 0]
+    assert len(told) == len(untold) == 3
+    assert sorted(t[1:] for t in told) == sorted(t[1:] for t in untold)
+    assert all(len(set(t)) == 1 for t in untold), "the picture is as noisy as the rest"
+
+
 def test_prompts_matter():
     torch.manual_seed(0)
     model = PRESETS["smoke"].model

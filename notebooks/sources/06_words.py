@@ -281,7 +281,7 @@ for name, values in shares.items():
 # %% [markdown]
 # **Explain.** Its choice is right more often than any clip, and less often than the checker's. The more is made, the more there is to choose from,
 # and whoever chooses need not be perfect, only better than chance:
-# computing more when a model is asked, instead of when it is trained. `--best-of 8` does it, and `tiny` makes four of everything unless told
+# computing more when a model is asked, instead of when it is trained. `--best-of 8` does it, and `tiny` makes four from a prompt alone unless told
 # otherwise. The checker would choose still better, and must not: it is the exam. Of a model that has picked its answers by the exam, a good mark
 # says nothing any more.
 #

@@ -17,7 +17,7 @@ from lesson import check, clips, clock, pick, strip
 from data_gen import check as judge
 from data_gen import observe
 from mini_sora import MiniSora
-from mini_sora.diffusion import draw_known
+from mini_sora.diffusion import SCHEDULES, draw_known, unaware
 from mini_sora.measures import scenes_of
 
 sora = MiniSora.from_pretrained("simple")
@@ -283,6 +283,39 @@ check(
 )
 
 # %% [markdown]
+# **3.** Guidance goes past the prediction of a network that is told less (lesson 06). Where frames are known, it is told neither
+# the prompt nor these: they are noised like the others. So the video is led towards the frames, too: that is *history
+# guidance*. Of 128 first frames that `tiny` was given, 55% became videos that are right, without it 42%. Write what this
+# network is shown, on the linear schedule, `z_t = (1 - t) z_0 + t noise`.
+
+
+# %% tags=["exercise"]
+def shown(z_t, t, known, noise):
+    """z_t, noise: (B, C, K, h, w); t: (B, K), 0 where known; known: bool (B, K) -> what takes the place of (z_t, t)."""
+    ### BEGIN SOLUTION
+    same = t.max(1, keepdim=True).values.expand_as(t)
+    place = known[:, None, :, None, None]
+    share = same[:, None, :, None, None]
+    return torch.where(place, (1 - share) * z_t + share * noise, z_t), same
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+def is_told_nothing():
+    z, noise = torch.randn(2, 12, 3, 5, 2, 2, generator=torch.Generator().manual_seed(0))
+    t = torch.linspace(0.2, 0.9, 12)[:, None] * (~known).float()
+    ours = unaware(lambda z, t: (z, t), SCHEDULES["linear"](), known, noise)(z, t)
+    return all(
+        torch.allclose(mine, wanted) for mine, wanted in zip(shown(z, t, known, noise), ours, strict=True)
+    )
+
+
+check(
+    is_told_nothing,
+    "not that: every frame has the clip's highest t, and the known ones the noise that belongs to it",
+)
+
+# %% [markdown]
 # ## Looking back
 #
 # - An upscaler starts from a small clip's enlargement and noise. Why must the strength be neither small nor large?
@@ -291,5 +324,6 @@ check(
 # ## References
 #
 # - B. Chen et al., *Diffusion forcing*, 2024: a noise time for each frame.
+# - K. Song et al., *History-guided video diffusion*, 2025: guidance towards the frames that are known.
 # - C. Meng et al., *SDEdit*, 2021: editing by noise.
 # - T. Brooks et al., *Video generation models as world simulators*, 2024: "prompting with images and videos".
