@@ -169,6 +169,12 @@ def draw_known(batch, frames, share, generator=None):
     return known & given
 
 
+def squared_error(denoiser, schedule, kind, z_0, t, eps):
+    """Of a denoiser's prediction of any target, where z_0 is noised by eps to t: shaped like z_0."""
+    z_t = add_noise(schedule, z_0, eps, t)
+    return (denoiser(z_t, t) - target_of(schedule, kind, z_0, eps, t)).pow(2)
+
+
 def diffusion_loss(denoiser, schedule, kind, z_0, t, eps, known=None, history=0.0):
     """Mean squared error of a denoiser's prediction (Ho et al. 2020, eq. 14, for any target).
 
@@ -178,8 +184,7 @@ def diffusion_loss(denoiser, schedule, kind, z_0, t, eps, known=None, history=0.
     """
     known = torch.zeros_like(t, dtype=torch.bool) if known is None else known
     t = torch.where(known, history, t)
-    z_t = add_noise(schedule, z_0, eps, t)
-    error = (denoiser(z_t, t) - target_of(schedule, kind, z_0, eps, t)).pow(2)
+    error = squared_error(denoiser, schedule, kind, z_0, t, eps)
     counts = per_frame(~known, error).expand_as(error)
     return (error * counts).sum() / counts.sum()
 

@@ -24,8 +24,8 @@ BATCH = 64  # clips that go through a network at a time, or fewer where they are
 class SamplerConfig:
     """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
     guidance: how far to go past the prediction without the prompt and without the frames that are known, at
-    noise times between guide_from and guide_to; best_of: how many videos to make of a prompt, of which the
-    captioner chooses one (see MiniSora.generate)."""
+    noise times between guide_from and guide_to; best_of: how many videos to make, of which the
+    fittest is kept (see Pipeline.fitness); 1 to extend and to edit, unless asked for there."""
 
     schedule: str = "linear"
     target: str = "v"

@@ -13,16 +13,18 @@ from . import checkpoint
 from .captioner import Captioner, batch_of
 from .config import closest, from_dict, require, to_dict
 from .data import to_pixels, to_uint8
-from .diffusion import SCHEDULES, add_noise, guide, unaware
+from .diffusion import SCHEDULES, add_noise, guide, squared_error, unaware
 from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
 from .pretrained import WEIGHTS, check_device, load_pretrained
 from .prompts import Writer, is_long
-from .samplers import draw_noise, others, sample, sources_of
+from .samplers import SEEDS, draw_noise, others, sample, sources_of
 from .text import Tokenizer, tokenize, words_of
 from .vae import VAE
 
 # What a call may change of the sampler's settings; the others are the training's.
 ASKABLE = ("sampler", "steps", "guidance", "guide_from", "guide_to", "shift", "best_of")
+# Of fitness: the noise time of the DiT's loss, and how many nats one that is e times as high costs.
+JUDGED_AT, LOSS_COUNTS = 0.6, 6.0
 
 
 class Pipeline:
@@ -98,7 +100,7 @@ class Pipeline:
         brief = [not is_long(text) and not self.unknown_words(text) for text in prompts]
         places = [i for i, short in enumerate(brief) if short and self.expander]
         # Of their own, so that the words and the noise of a video have nothing to do with one another.
-        sources = [torch.Generator().manual_seed(2**62 + g.initial_seed()) for g in sources]
+        sources = [torch.Generator().manual_seed(SEEDS + g.initial_seed()) for g in sources]
         for part in (places[i : i + BATCH] for i in range(0, len(places), BATCH)):
             tokens, mask = self.tokenize([prompts[i] for i in part])
             text, most = self.sora.text(tokens, mask), self.config.text.max_tokens
@@ -164,35 +166,53 @@ class Pipeline:
         tell: called with the B texts that were filmed; progress: with (done, all) steps; watch: with
         (done, guess of z_0), for each part of the batch. Returns (B, *shape).
 
-        Of best_of videos of each prompt, each told at length anew, the captioner chooses that which the
-        prompt is the likeliest caption of. Where something is given one is made, unless best_of is among
-        the settings: it chooses no better than chance among videos that have so much in common.
+        Of best_of videos of each prompt, each of other noise and another expansion, the fittest is kept (see
+        fitness).
         """
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
-        usual = to_dict(self.config.sampling) | ({} if given is None else {"best_of": 1})
-        how = from_dict(SamplerConfig, {**usual, **sampling})
-        n, count, captioner = how.best_of, len(prompts), None
+        how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
+        n, count = how.best_of, len(prompts)
         if n > 1:  # what is refused is refused before the work
             chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
             batch_of(1 + chunk * (shape[1] - 1), shape[2] * side, shape[3] * side)
-            captioner = self.captioner
         prompts, sources = prompts * n, sum(others(sources, n - 1), sources)
         texts = self._at_length(prompts, shape[1] > 1, sources) if lengthen else prompts
         self.tokenize(texts)  # what is refused is refused before the work
         given, actions = (x if x is None else x.repeat(n, *x[0].ndim * [1]) for x in (given, actions))
         z = self._denoise(how, texts, sources, shape, given, known, start, actions, progress, watch)
         chosen = torch.arange(count)
-        if captioner:
-            likelihood = captioner.likelihood(self.decode(z), prompts).view(n, count)
-            chosen = count * likelihood.argmax(0).cpu() + chosen
+        if n > 1:
+            chosen += count * self.fitness(z, prompts, actions).view(n, count).argmax(0).cpu()
         if tell:
             tell([texts[i] for i in chosen])
         return z[chosen.to(z.device)]
 
+    @torch.no_grad()
+    def fitness(self, z, prompts, actions=None):
+        """How well videos show what was asked, and look like what the DiT has learned: of those of a prompt,
+        the highest is the best. The captioner says how likely it would be to tell each in the words of the
+        prompt. The DiT's loss on each, at one noise time, is high where something flickers or comes from
+        nowhere; alone it would choose what is plain.
+
+        z: latents (B, C, K, h, w), those that were given too; prompts: a list of B; actions: (B, T - 1).
+        Returns log-likelihoods, in nats, less LOSS_COUNTS times the logarithms of the losses: (B,).
+        """
+        how, found, batch = self.config.sampling, [], self._batch(z.shape[1:])
+        # The same for all, and that which none was made from.
+        noise = draw_noise(z.shape[1:], [torch.Generator().manual_seed(2 * SEEDS - 1)], self.device)
+        for i in range(0, len(z), batch):
+            part = slice(i, i + batch)
+            z_0, done = z[part], None if actions is None else actions[part].to(self.device)
+            t, denoiser = z_0.new_full((len(z_0), z_0.shape[2]), JUDGED_AT), self._reader(prompts[part], done)
+            error = squared_error(denoiser, SCHEDULES[how.schedule](), how.target, z_0, t, noise)
+            told = self.captioner.likelihood(self.decode(z_0), prompts[part])
+            found.append(told - LOSS_COUNTS * error.mean((1, 2, 3, 4)).log())
+        return torch.cat(found)
+
     @functools.cached_property
     def captioner(self):
-        """The one that is shipped, which chooses among videos."""
+        """The one that is shipped, which helps to choose among videos."""
         return Captioner.from_pretrained(WEIGHTS / "captioner", self.device)
 
     def _denoise(self, how, prompts, sources, shape, given, known, start, actions, progress, watch):

@@ -10,6 +10,9 @@ import torch
 from .config import require
 from .diffusion import add_noise, guesses, per_frame, target_of
 
+# So many for videos: PyTorch's generators read 32 bits of a seed, and as many are for what goes with a video.
+SEEDS = 2**31
+
 
 def ddpm_step(schedule, z_t, z_0, eps, t, s, noise):
     """Ancestral sampling: draw from q(z_s | z_t, z_0) (Ho et al. 2020, eq. 6 and 7).
@@ -89,14 +92,14 @@ def sample(
 
 def sources_of(seed, count):
     """A source of randomness for each video: the first has this seed, the next the next."""
-    fine = isinstance(seed, int | np.integer) and 0 <= seed < 2**62
-    require(fine, f"the seed {seed} must be a whole number from 0")
+    fine = isinstance(seed, int | np.integer) and 0 <= seed < SEEDS
+    require(fine, f"the seed {seed} must be a whole number from 0 to {SEEDS - 1}")
     return [torch.Generator().manual_seed(int(seed) + i) for i in range(count)]
 
 
 def others(sources, count):
     """So many more sources for each, which follow from it and leave it as it is: count lists."""
-    seeds = [torch.randint(2**62, (count,), generator=g.clone_state()).tolist() for g in sources]
+    seeds = [torch.randint(SEEDS, (count,), generator=g.clone_state()).tolist() for g in sources]
     return [[torch.Generator().manual_seed(each[i]) for each in seeds] for i in range(count)]
 
 

@@ -36,9 +36,8 @@ class MiniSora(Pipeline):
         knows actions; expand: whether a short prompt is told at length first, where no actions are given (see
         Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list of B texts
         that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig): of best_of
-        videos, or their first windows, each told at length anew, the captioner chooses the one that the
-        prompt is the likeliest caption of (where a picture or a video is given it is 1, unless asked for
-        here). The same seed and arguments give the same video. Raises UserError.
+        videos, or their first windows, each of other noise and another expansion, the fittest is kept (see
+        Pipeline.fitness). The same seed and arguments give the same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
@@ -98,7 +97,7 @@ class MiniSora(Pipeline):
 
         video: a Video or uint8 (T, H, W, 3), or a list of B, with as many prompts; backward, T is 4 or
         more; frames: how many more, a multiple of 4; direction: forward or backward; actions: of the
-        whole new video; seed, options: as in generate.
+        whole new video; seed, options: as in generate, best_of, too, but 1 unless asked for here.
         """
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         fine = direction in ("forward", "backward")
@@ -106,6 +105,7 @@ class MiniSora(Pipeline):
         check_added(frames, clips.shape[1])
         sources = sources_of(seed, len(prompts))
         actions = self._actions(actions, prompts, clips.shape[1] + frames)
+        options = {"best_of": 1, **options}
         if direction == "forward":
             pieces = self._go_on(prompts, sources, clips, None, frames, actions, **options)
             return answer(prompt, np.concatenate([clips, *pieces], axis=1))
@@ -158,13 +158,14 @@ class MiniSora(Pipeline):
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; strength: the noise time that it is taken
         back to, above 0, where it would stay as it is, to 1, where nothing of it is left; the more
-        changes, the higher it has to be; seed, actions, options: as in generate.
+        changes, the higher it has to be; seed, actions, options: as in extend.
         """
         require(0 < strength <= 1, f"strength is {strength}; it must be above 0, and at most 1")
         prompts, clips = prompts_of(prompt), clips_of(video, prompt)
         shape = self.config.latent_shape(clips.shape[2:4], clips.shape[1])
         actions = self._actions(actions, prompts, clips.shape[1])
         sources, z = sources_of(seed, len(prompts)), self.encode(clips)
+        options = {"best_of": 1, **options}
         z = self._film(prompts, sources, shape, z, start=strength, actions=actions, **options)
         return answer(prompt, self.decode(z))
 
@@ -172,7 +173,7 @@ class MiniSora(Pipeline):
         """A draft at full size: enlarged by bicubic interpolation, then made sharp by the model.
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; factor: of both sides; prompt: the video's
-        own where none is given; strength: as in edit; seed, options: as in generate.
+        own where none is given; strength: as in edit; seed, options: as there.
         """
         prompt = prompt_of(video) if prompt is None else prompt
         clips = clips_of(video, prompt)

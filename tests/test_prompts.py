@@ -12,6 +12,7 @@ from mini_sora.evaluate import faithful
 from mini_sora.fit import Cast
 from mini_sora.presets import PRESETS
 from mini_sora.prompts import Writer, WriterConfig, next_token_loss
+from mini_sora.samplers import sources_of
 from mini_sora.text import END
 
 LONG = "a red circle moves left " * 8
@@ -145,7 +146,18 @@ def test_short_prompts_are_told_at_length(smoke, writing):
     assert smoke.expand(["a red circle moves left"], frames=1, seed=9) == rows
     (moving, seeds), (image, others) = asked
     assert (moving, image) == (True, False) and seeds != others
-    assert seeds[0] != 4  # which the noise begins with
+
+
+def test_words_are_drawn_apart_from_noise(smoke, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        smoke.expander, "write", lambda *a: drawn.append(torch.rand(9, generator=a[-1][0])) or [[]]
+    )
+    for seed in (0, 4):
+        smoke.expand("a red circle moves left", seed=seed)
+        noise = torch.rand(9, generator=sources_of(seed, 1)[0])
+        assert not torch.equal(drawn[-1], noise), "a generator reads the lowest 32 bits of its seed alone"
+    assert not torch.equal(*drawn)
 
 
 @pytest.mark.parametrize("row", [None, [], [255, 254], " no" * 500])

@@ -2,7 +2,7 @@
 # # 06 · Words: from a sentence to a picture of it
 #
 # **You will be able to** train a byte-level BPE, see which word each part of a video reads, choose a guidance scale
-# knowing what it costs, measure a captioner fact by fact, and let it choose among clips.
+# knowing what it costs, measure a captioner fact by fact, and let two networks choose among clips.
 #
 # **You need** lesson 05.
 #
@@ -254,8 +254,11 @@ for what in sorted(right, key=lambda what: np.mean(right[what])):
 #
 # It can also read a clip that is said to show something: how likely it would have been to write just these words tells how well they
 # fit. So of several clips of one prompt it can choose one: *best of n*. (The first DALL-E ranked 512 pictures of each prompt in
-# this way, by CLIP.) **Predict:** `tiny` is right in less than half of its clips of two bodies. How often would the best of four be, chosen
-# by the captioner, which errs itself, and how often if the checker chose?
+# this way, by CLIP.) The model that made the clips can be asked, too: noised again, a clip in which something flickers, or comes from
+# nowhere, is harder to denoise than one like those it learned from, so its loss is higher. `fitness` counts both: the logarithm of the
+# words' likelihood, minus six times the logarithm of the loss. **Predict:** `tiny` is right in about half of its clips of two bodies. How often
+# would the best of four be, chosen by the captioner, which errs itself, by the DiT, which is judge of its own work, by both, and how often if the
+# checker chose?
 
 # %%
 tiny, prompts = MiniSora.from_pretrained("tiny"), []
@@ -263,26 +266,36 @@ for scene in make_batch("shapes", range(400), split="test").scenes:
     if len(scene.bodies) == 2 and len(prompts) < pick(64, 2):
         prompts.append(describe(scene, long=False))
 tries = [tiny.generate(prompts, seed=1000 * n, best_of=1) for n in range(4)]
-fits = np.stack([captioner.likelihood(np.stack([v.frames for v in made]), prompts) for made in tries])
+videos = [np.stack([video.frames for video in made]) for made in tries]
+words = np.stack([captioner.likelihood(made, prompts) for made in videos])
+both = np.stack([tiny.fitness(tiny.encode(made), prompts) for made in videos])
+likely = both - words  # minus six times the logarithm of the loss
 right = np.array(
-    [[judge(v.frames, text).ok for v, text in zip(made, prompts, strict=True)] for made in tries]
+    [[judge(video, text).ok for video, text in zip(made, prompts, strict=True)] for made in videos]
 )
 
 which = int(np.argmax(right.std(0)))
 print(prompts[which])
-for made, fit, good in zip(tries, fits[:, which], right[:, which], strict=True):
-    strip(made[which].frames)
-    print(f"log-likelihood {fit:6.1f}, the checker says {'right' if good else 'wrong'}")
-chosen = right[fits.argmax(0), np.arange(len(prompts))]
-shares = {"any of them": right, "the captioner's choice": chosen, "the checker's choice": right.any(0)}
-for name, values in shares.items():
-    print(f"{name:24}{values.mean():4.0%} right")
+for made, told, fit, good in zip(videos, words[:, which], both[:, which], right[:, which], strict=True):
+    strip(made[which])
+    said = "right" if good else "wrong"
+    print(f"log-likelihood of the words {told:6.1f}, fitness {fit:6.1f}, the checker says {said}")
+choices = {
+    "the captioner's choice": words,
+    "the DiT's choice": likely,
+    "the fittest": both,
+    "the checker's choice": right,
+}
+shares = {name: right[fit.argmax(0), np.arange(len(prompts))].mean() for name, fit in choices.items()}
+for name, value in {"one of them": right.mean(), **shares}.items():
+    print(f"{name:24}{value:4.0%} right")
 
 # %% [markdown]
-# **Explain.** Its choice is right more often than any clip, and less often than the checker's. The more is made, the more there is to choose from,
-# and whoever chooses need not be perfect, only better than chance:
-# computing more when a model is asked, instead of when it is trained. `--best-of 8` does it, and `tiny` makes four from a prompt alone unless told
-# otherwise. The checker would choose still better, and must not: it is the exam. Of a model that has picked its answers by the exam, a good mark
+# **Explain.** Each of the two networks chooses better than chance, and both together better than either: the captioner knows what was asked, and
+# overlooks what flickers; the DiT sees that, and by itself prefers what is plain. The more is made, the more there is to choose
+# from, and whoever chooses need not be perfect, only better than chance:
+# computing more when a model is asked, instead of when it is trained. `--best-of 8` does it, and `tiny` makes four unless told
+# otherwise, but to extend, edit or upscale. The checker would choose still better, and must not: it is the exam. Of a model that has picked its answers by the exam, a good mark
 # says nothing any more.
 #
 # ## Exercises
