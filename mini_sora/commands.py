@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from . import checkpoint
 from .captioner import Captioner
-from .config import reader, require
+from .config import from_dict, reader, require
+from .data import read_actions
 from .evaluate import judge, judgement, sheet, verdict
 from .media import FITS, MOVIES, PICTURES, read_video
-from .model import check_size
+from .model import SamplerConfig, check_size
 from .pipeline import warn_unknown
 from .tasks import MiniSora
 from .video import FORMATS, check_output, check_writable, encode
@@ -49,6 +50,10 @@ FLAGS = {
     "factor": {"type": reader(float, "factor"), "help": "how much larger, both ways (2)"},
     "fit": {"choices": FITS, "help": f"a file of another aspect: {' or '.join(FITS)} (crop)"},
     "direction": {"help": "forward or backward (forward)"},
+    "actions": {
+        "type": read_actions,
+        "help": "what an agent does before each frame but the first: right:8,stay,up:7 (weights: tiny)",
+    },
     "no-expand": NO_EXPAND,
 }
 
@@ -66,7 +71,9 @@ def add_sampling(sub):
     )
     best_of = reader(int, "best-of")
     sub.add_argument(
-        "--best-of", type=best_of, help="make so many; the captioner chooses one (of a prompt alone: tiny 4)"
+        "--best-of",
+        type=best_of,
+        help="make so many and keep the best (1; tiny 4, but to extend, edit or upscale)",
     )
 
 
@@ -96,6 +103,9 @@ def add_ask(sub, name):
 
 def run_ask(args):
     """Make a video, or several, of a command and its flags."""
+    from_dict(
+        SamplerConfig, _given(args, "sampler", "steps", "guidance", "best_of")
+    )  # refused before the work
     if args.command != "generate":
         return _film(args, args.prompt)
     return _film(args, args.prompt[0]) if len(args.prompt) == 1 else _film_all(args)
@@ -103,7 +113,13 @@ def run_ask(args):
 
 def _asked(args):
     """What was asked of the model, but for the prompt and files, and for how it samples."""
-    return _given(args, "size", "frames", "seconds", "direction", "strength", "factor", "expand")
+    asked = _given(args, "size", "frames", "seconds", "direction", "strength", "factor", "expand")
+    if done := getattr(args, "actions", None):
+        several = args.command == "generate" and len(args.prompt)
+        asked["actions"] = np.tile(done, (several or 1, 1))
+        if args.command in ("generate", "animate") and not asked.keys() & {"frames", "seconds"}:
+            asked["frames"] = 1 + len(done)
+    return asked
 
 
 def _pieces(sora, args, prompt, **options):
@@ -236,19 +252,19 @@ ASKS = {
         "turn prompts into videos, and judge each",
         'generate "a red circle moves left" -o circle.gif --seed 0',
         {"prompt": "what to film; several prompts give a directory of videos"},
-        ("size", "frames", "seconds", "no-expand"),
+        ("size", "frames", "seconds", "actions", "no-expand"),
     ),
     "animate": (
         "turn a picture into a video that begins with it",
         'animate picture.png "a red circle moves left" -o circle.gif',
         {"image": "a picture: .png, .jpg, .webp, .gif", "prompt": "what happens"},
-        ("frames", "size", "fit"),
+        ("frames", "actions", "size", "fit"),
     ),
     "extend": (
         "add frames after a video, or before it",
         'extend circle.gif "a red circle moves left" --direction backward -o longer.gif',
         {"video": _FILE, "prompt": _PROMPT},
-        ("more", "direction", "size", "fit"),
+        ("more", "direction", "actions", "size", "fit"),
     ),
     "connect": (
         "lead from one video over to another",
@@ -266,7 +282,7 @@ ASKS = {
         "make a video again to fit another prompt",
         'edit circle.gif "a blue circle moves left" -o blue.gif',
         {"video": _FILE, "prompt": "what it is to show"},
-        ("strength", "size", "fit"),
+        ("strength", "actions", "size", "fit"),
     ),
     "upscale": (
         "make a draft larger, and sharp",

@@ -24,6 +24,7 @@ from data_gen.env import ACTIONS
 
 from . import parallel
 from .config import UserError, check_numbers, require
+from .video import MAX_FRAMES
 
 FAMILY_NAMES = tuple(FAMILIES)
 WIDEST = 16 / 9
@@ -44,6 +45,18 @@ def action_numbers(actions, frames):
     """What was done before each frame: a tuple of T - 1 actions or none -> int64 (T - 1,), 0 for none."""
     names = [ACTIONS.index(name) + 1 for name in actions] or [0] * (frames - 1)
     return np.array(names, np.int64)
+
+
+def read_actions(text):
+    """Actions as text, right:8,stay,up:7 -> [3, 3, ...], numbers as above. Raises UserError."""
+    numbers = []
+    for part in text.split(","):
+        name, _, times = part.strip().partition(":")
+        fine = name in ACTIONS and (times or "1").isdecimal() and 1 <= int(times or 1) <= MAX_FRAMES
+        known = ", ".join(ACTIONS)
+        require(fine, f"{part.strip()!r} is no action; actions are {known}, or several: right:8,stay,up:7")
+        numbers += [ACTIONS.index(name) + 1] * int(times or 1)
+    return numbers
 
 
 @dataclass(frozen=True)

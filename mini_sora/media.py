@@ -15,7 +15,7 @@ from .config import UserError, require
 from .video import FPS, MAX_FRAMES
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
-MOVIES = {".mp4": "mp4", ".mov": "mp4", ".mkv": "matroska", ".webm": "matroska"}
+MOVIES = (".mp4",)
 MAX_PIXELS, MAX_ALL = 2**25, 2**32  # of one frame, and of all so far, before it is decoded
 MAX_MADE = 2**27  # of all frames that are kept
 FITS = ("crop", "pad")
@@ -92,7 +92,7 @@ def _movie(path):
     except ImportError:
         raise UserError(f'{path}: films need the extra [video]: pip install "mini-sora[video]"') from None
     # Of a file that is open, with its kind told, nothing else is opened: no list of other files, no network.
-    with path.open("rb") as file, av.open(file, format=MOVIES[path.suffix.lower()]) as container:
+    with path.open("rb") as file, av.open(file, format="mp4") as container:
         require(container.streams.video, f"{path} has no pictures")
         stream = container.streams.video[0]
         _check_pixels(path, stream.width, stream.height, 1)

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_gen import make_clip
-from mini_sora import MiniSora, Video, commands
+from mini_sora import MiniSora, Video, viz
 from mini_sora.__main__ import build_parser, main
 from mini_sora.config import UserError
 from mini_sora.media import read_video
@@ -109,7 +109,12 @@ MISTAKES = [
     (("generate", "a", "red", "circle", *GENERATE[2:]), "in quotes"),
     ((*GENERATE, "--frames", "many"), "whole number"),
     ((*GENERATE, "--seed", "-1"), "seed"),
+    ((*GENERATE, "--seed", str(2**31)), "seed"),
     ((*GENERATE, "--steps", "0"), "steps"),
+    ((*GENERATE, "--actions", "right:4,jump"), "'jump' is no action"),
+    ((*GENERATE, "--actions", "right:0"), "'right:0' is no action"),
+    ((*GENERATE, "--actions", "right:4"), "knows no actions"),
+    ((*GENERATE, "--actions", "right:4", "--frames", "9"), "knows no actions"),
     ((*GENERATE, "--guidance", "nan"), "guidance"),
     ((*GENERATE, "--sampler", "magic"), "sampler"),
     ((*GENERATE, "--sed", "3"), "did you mean '--seed'"),
@@ -214,11 +219,36 @@ def test_ctrl_c_leaves_nothing(smoke_run, tmp_path, capsys, monkeypatch):
 
 
 def test_a_bar_tells_the_time_that_is_left(smoke_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "tqdm", lambda **o: tqdm(**{**o, "delay": 0, "mininterval": 0}))
+    monkeypatch.setattr(viz, "tqdm", lambda **o: tqdm(**{**o, "delay": 0, "mininterval": 0}))
     argv = ["generate", PROMPT, "--seconds", "6", "--steps", "2", "-o", str(tmp_path / "v.gif")]
     assert main([*argv, "--weights", str(smoke_run)]) == 0
     captured = capsys.readouterr()
     assert re.search(r"denoising +\d+% .* left", captured.err) and "of 3 pieces of 2 seconds" in captured.out
+
+
+@pytest.mark.parametrize("flag", ["--steps=0", "--guidance=nan", "--sampler=magic", "--best-of=0"])
+def test_settings_are_refused_before_the_work(flag, tmp_path, monkeypatch, fails):
+    monkeypatch.setattr(MiniSora, "from_pretrained", lambda *a, **o: pytest.fail("loaded"))
+    name = flag[2:].split("=")[0].replace("-", "_")
+    assert name in fails("generate", PROMPT, "-o", str(tmp_path / "v.gif"), flag)
+
+
+def test_an_agent_is_told_what_to_do(tmp_path, capsys, monkeypatch):
+    asked, film = [], MiniSora._film
+    monkeypatch.setattr(
+        MiniSora, "_film", lambda *a, actions, **o: asked.append(actions) or film(*a, actions=actions, **o)
+    )
+    flags = ["--weights", "tiny", "--steps", "1", "--best-of", "1", "--actions", "right:2, stay,up"]
+    agent, path = "a white agent", str(tmp_path / "v.webp")
+    assert main(["generate", agent, "-o", path, *flags]) == 0
+    assert asked.pop().tolist() == [[3, 3, 1, 4]] and len(read_video(path)) == 5
+    assert main(["generate", agent, agent, "-o", str(tmp_path / "two"), *flags]) == 0
+    assert asked.pop().tolist() == 2 * [[3, 3, 1, 4]]
+    picture = tmp_path / "p.png"
+    Image.new("RGB", (32, 32)).save(picture)
+    assert main(["animate", str(picture), agent, "-o", path, "--force", *flags]) == 0
+    assert asked.pop().tolist() == [[3, 3, 1, 4]]
+    capsys.readouterr()
 
 
 def test_debug_shows_the_traceback(smoke_run):
@@ -232,7 +262,8 @@ def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys, fails):
     printed = capsys.readouterr().out
     assert "ceiling" in printed and "95% interval" in printed and "falls short" in printed
     assert {path.name for path in out.iterdir()} == {"report.json", "clips", "failures"}
-    assert [path.suffix for path in (out / "failures").iterdir()] == [".png", ".png"]
+    pictures = {f"{kind}{row}.png" for kind in ("", "vae-") for row in ("shapes-simple", "heldout")}
+    assert {path.name for path in (out / "clips").iterdir()} == pictures
     again = ("evaluate", "--weights", str(smoke_run), "--count", "4", "-o", str(out))
     assert "exists" in fails(*again)
     assert main([*again, "--resume"]) == 0

@@ -29,6 +29,7 @@ from mini_sora.data import (
     batches,
     share_out,
 )
+from mini_sora.presets import PRESETS
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
 AREA = 6 * area(17, (32, 32))
@@ -57,6 +58,15 @@ def test_every_grid_is_drawn_and_none_is_cropped():
     sizes = {(24, 24), (24, 32), (24, 40), (32, 24), (40, 24)}
     sizes |= {(32, 32), (32, 40), (32, 48), (32, 56), (40, 32), (48, 32), (56, 32)}
     assert grids == {(frames, size) for frames in (1, 5, 17) for size in sizes}
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-gpu", "small", "base"])
+def test_the_worlds_models_are_shown_every_grid(name):
+    data, (height, width) = PRESETS[name].data, PRESETS[name].model.size
+    assert (min(data.frames), max(data.frames)) == (1, 33) and data.wide
+    assert min(data.sides) <= 0.75 * min(height, width) and max(data.sides) >= min(height, width)
+    if name.startswith("tiny"):
+        assert {24, 32, 48, 64} == {*data.sides}
 
 
 @pytest.mark.parametrize("squares, share", [(1, 1 / 4), (3, 3 / 6)])
