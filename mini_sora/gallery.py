@@ -258,8 +258,15 @@ def gallery(sora, name, report=None, progress=None):
         rows.append([row, str(figures["clips"]), *shares])
     told = [figure for figures in report.get("tasks", {}).values() for figure in figures]
     tasks = [
-        [name, f"{value:.2f}", "" if ceiling is None else f"{ceiling:.2f}", asked, f"{aim:g}"]
-        for name, value, asked, aim, ceiling, _ in told
+        [
+            name,
+            str(clips or ""),
+            f"{value:.2f}",
+            "" if ceiling is None else f"{ceiling:.2f}",
+            asked,
+            f"{aim:g}",
+        ]
+        for name, value, asked, aim, ceiling, _, clips in told
     ]
     page = json.dumps({"name": name, "sections": found, "rows": rows, "tasks": tasks})
     return TEMPLATE.read_text().replace("@DATA@", page.replace("<", "\\u003c"))

@@ -1,7 +1,7 @@
 """How well a model does what goes beyond text to video: each figure of the tasks, beside its ceiling.
 
 Every function asks for a task on scenes whose truth is known, and gives its figures as {name: (value, what
-is asked, aim, ceiling, 95% interval)}, and examples of what was made, [(video, prompt, report)], whose
+is asked, aim, ceiling, 95% interval, clips)}, and examples of what was made, [(video, prompt, report)], whose
 reports say which figures that video misses. Lengths are in short sides. The ceiling is what a perfect model
 of latents would have: its videos are the truth, through the VAE where it is made and as it is where it is
 given; None where there is no such thing.
@@ -87,7 +87,7 @@ def stated(limits, values, ceilings, videos=(), prompts=()):
     for (name, (asked, aim, *over)), value, best in zip(limits.items(), values, ceilings, strict=True):
         (over,), value = over or [np.mean], np.asarray(value)
         ceiling = None if best is None else float(over(best))
-        figures[name] = (float(over(value)), asked, aim, ceiling, spread(value, over))
+        figures[name] = (float(over(value)), asked, aim, ceiling, spread(value, over), len(value))
         for missed, one in zip(misses, value, strict=False):
             if not (fine(one, asked) if value.dtype != bool else one == asked.startswith(">=")):
                 missed.append("not as asked: " + name.split(": ")[-1])
@@ -307,7 +307,8 @@ def memory(sora, count, seed=0, **sampling):
             words = [*asked, "--seconds", seconds, "-o", f"{place}/{seconds}.gif"]
             done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, check=True)
             peaks.append(int(done.stdout.split()[-1]))
-    return {"a minute: memory, in those of two seconds": (peaks[1] / peaks[0], "<= 1.2", 1.0, None, None)}, []
+    figure = peaks[1] / peaks[0], "<= 1.2", 1.0, None, None, None
+    return {"a minute: memory, in those of two seconds": figure}, []
 
 
 TASKS = {

@@ -22,11 +22,13 @@ from .config import require, to_dict
 from .data import on_all_cores, share_out
 from .evaluate import fine, interval, judge, scores, sheet, spread, through_vae, verdict
 from .measures import TASKS
+from .pipeline import JUDGED_AT, LOSS_COUNTS
 from .rows import film, rows_of
 
 
 def measure(sora, row, count, seed=0, **sampling):
-    """One row: (a table of its figures, [(video, prompt, report)] of what the model made).
+    """One row: (a table of its figures, [(video, prompt, report)] of what the model made, and of the truth
+    through the VAE).
 
     Truth, ceiling and model each have their scores; unexplained: the share of clips in which something
     comes from nowhere or vanishes; moves: of actions that lead where they may; whole: of the truth through
@@ -50,19 +52,20 @@ def measure(sora, row, count, seed=0, **sampling):
     whole = judge(rebuilt, [clip.facts for clip in clips], actions)
     figures["ceiling"]["whole"] = scores(whole)["all"]
     figures["interval"] = interval(figures["model"][row.counted], count)
-    return figures, list(zip(videos, prompts, reports, strict=True))
+    made, best = (videos, prompts, reports), (rebuilt, prompts, whole)
+    return figures, list(zip(*made, strict=True)), list(zip(*best, strict=True))
 
 
 def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progress=None, **sampling):
     """Ask a model for every row of its report and every task, or those with a text in their names.
 
-    count: clips a row; folder: where report.json is kept, written anew after each row and task, with the
-    first clips of each row, and the first that are not as asked, in clips/ and failures/; resume: what
-    is in the report there is not measured again; progress: called with (done, all, name) before the first,
-    with its name, and after each that is done. Returns the report: {"rows": {name: figures}, "tasks": {name:
-    [(what, value, asked, aim, ceiling, 95% interval)]}, "figures": [the same], ...}. Same seed, same figures,
-    but for seconds and memory. Raises UserError where nothing has such a name, or the report is of another
-    model.
+    count: clips a row, and a task; folder: where report.json is kept, written anew after each of them, with
+    the first clips of each, and the first that are not as asked, in clips/ and failures/; resume: what is in
+    the report there, of however many clips, is not measured again; progress: called with (done, all, name)
+    before the first, with its name, and after each that is done. Returns the report: {"rows": {name:
+    figures}, "tasks": {name: [(what, value, asked, aim, ceiling, 95% interval, clips)]}, "figures": [the
+    same], ...}. Same seed, same figures, but for seconds and memory. Raises UserError where nothing has such
+    a name, or the report is of another model.
     """
     every = rows_of(sora.config)
     rows = [row for row in every if only in row.name]
@@ -73,9 +76,9 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     asked = TASKS if able and {"shapes", "shapes-simple"} & {*sora.config.families} else {}
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
-    about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed, "clips": count}
+    about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed}
     if sampling.get("best_of", sora.config.sampling.best_of) > 1:
-        about["captioner"] = digest(sora.captioner)
+        about |= {"captioner": digest(sora.captioner), "fitness": [JUDGED_AT, LOSS_COUNTS]}
     about = json.loads(json.dumps(about | {"sampling": sampling}))
     report = about | {"rows": {}, "tasks": {}, "figures": []}
     if resume:
@@ -91,13 +94,14 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     if progress and names:
         progress(0, len(names), names[0])
     for done, (place, found) in enumerate(share_out([calls[name] for name in names], most), 1):
-        name, (figures, examples) = names[place], found
+        name, (figures, *shown) = names[place], found
         if name in tasks:
             report["tasks"][name] = [[what, *figure] for what, figure in figures.items()]
         else:
             report["rows"][name] = figures
         if folder:
-            show(folder, name, examples)
+            for kind, examples in zip(("", "VAE, "), shown, strict=False):
+                show(folder, kind + name, examples)
             keep(folder, report)
         if progress:
             progress(done, len(names), name)
@@ -172,8 +176,8 @@ def asked_of(rows, results):
 
 
 def summary(sora, results, **sampling):
-    """What is said of all rows together: [(name, value, what is asked, aim, ceiling, 95% interval)]; asked as
-    text, ceiling and interval None where there is none."""
+    """What is said of all rows together: [(name, value, what is asked, aim, ceiling, 95% interval, clips)];
+    asked as text, what follows aim None where there is none."""
     config = sora.config
     shape = config.latent_shape(config.size, config.frames)
     pixels = 3 * config.frames * config.size[0] * config.size[1]
@@ -187,27 +191,27 @@ def summary(sora, results, **sampling):
         seconds.append(time.perf_counter() - began)
     all_told = "VAE: truth through it, every fact right, worst row"
     found = [
-        ("VAE: PSNR, worst row, dB", psnr, ">= 34", 38, None, None),
-        (all_told, whole, ">= 0.97", 0.99, 1.0, interval(whole, worst["clips"])),
-        ("numbers per clip, pixels to latents", pixels / math.prod(shape), ">= 20", 20, None, None),
-        ("seconds for one clip, batch 1", float(np.median(seconds)), "<= 1.5", 0.3, None, None),
+        ("VAE: PSNR, worst row, dB", psnr, ">= 34", 38, *3 * [None]),
+        (all_told, whole, ">= 0.97", 0.99, 1.0, interval(whole, worst["clips"]), worst["clips"]),
+        ("numbers per clip, pixels to latents", pixels / math.prod(shape), ">= 20", 20, *3 * [None]),
+        ("seconds for one clip, batch 1", float(np.median(seconds)), "<= 1.5", 0.3, *3 * [None]),
     ]
     moving = [row for row in results.values() if row["frames"] > 1]  # in an image nothing can come or go
     if moving:
-        share, name, between = strangest(moving, "model")
-        least = strangest(moving, "ceiling")[0]
-        found.append((f"from nowhere, or vanished: {name}", share, "<= 0.03", 0.005, least, between))
+        share, name, clips = strangest(moving, "model")
+        least, between = strangest(moving, "ceiling")[0], interval(share, clips)
+        found.append((f"from nowhere, or vanished: {name}", share, "<= 0.03", 0.005, least, between, clips))
     for row in moving:
         if "moves" in row["model"]:
             model, ceiling = (row[kind]["moves"] for kind in ("model", "ceiling"))
-            asked = ("play: displacements right", model, ">= 0.95", 0.99, ceiling, row["interval of moves"])
-            found.append(asked)
+            between, asked = (row["interval of moves"], row["clips"]), (">= 0.95", 0.99)
+            found.append(("play: displacements right", model, *asked, ceiling, *between))
     return [list(row) for row in found]
 
 
 def strangest(rows, kind):
     """Of all families that in whose clips most often something comes from nowhere or vanishes:
-    (share, family, 95% interval)."""
+    (share, family, of how many clips)."""
     clips, strange = Counter(), Counter()
     for row in rows:
         clips[row["family"]] += row["clips"]
@@ -215,7 +219,7 @@ def strangest(rows, kind):
     worst = max(clips, key=lambda name: strange[name] / clips[name])
     share = strange[worst] / clips[worst]
     alone = max(row["clips"] for row in rows if row["family"] == worst)  # rows share scenes: not more
-    return share, worst, interval(share, alone)
+    return share, worst, alone
 
 
 def table(report):
@@ -233,13 +237,14 @@ def table(report):
         )
     told = [figure for figures in report["tasks"].values() for figure in figures]
     heads = f"{'value':>8}{'95% interval':>19}{'ceiling':>9}{'asked':>9}{'aim':>7}"
-    each = f"of {report['clips']} clips each"
-    lines += ["", f"{each:61}" + heads]
-    for name, value, asked, aim, ceiling, between in [*report["figures"], *told]:
+    lines += ["", f"{'':61}{'clips':>6}" + heads]
+    for name, value, asked, aim, ceiling, between, clips in [*report["figures"], *told]:
         beside = "" if ceiling is None else f"{ceiling:.3f}"
         between = "{:.3f} to {:.3f}".format(*between) if between else ""
         short = "" if fine(value, asked) else "  falls short"
-        lines.append(f"{name:61}{value:8.3f}{between:>19}{beside:>9}{asked:>9}{aim:7g}{short}")
+        lines.append(
+            f"{name:61}{clips or '':>6}{value:8.3f}{between:>19}{beside:>9}{asked:>9}{aim:7g}{short}"
+        )
     return "\n".join(lines)
 
 
@@ -255,6 +260,7 @@ def show(folder, name, examples):
     wrong = [example for example in examples if example[2] and not example[2].ok]
     for kind, some in (("clips", examples[:12]), ("failures", wrong[:12])):
         path = Path(folder) / kind / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
+        require(not path.parent.is_symlink(), f"{path.parent} is a link to elsewhere; remove it")
         path.unlink(missing_ok=True)
         if some:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -314,14 +314,8 @@ class Stages(Run):
         prompts = [clip.caption for clip in clips]
         _, psnr = through_vae(sora.vae, np.stack([clip.video for clip in clips]))
         examples = list(zip(film(sora, row, clips), prompts, [None] * len(clips), strict=True))
-        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38, None, spread(psnr)]]
-        report = {
-            "config": to_dict(sora.config),
-            "clips": len(clips),
-            "rows": {},
-            "tasks": {},
-            "figures": figures,
-        }
+        figures = [["VAE: PSNR, dB", float(psnr.mean()), ">= 34", 38, None, spread(psnr), len(clips)]]
+        report = {"config": to_dict(sora.config), "rows": {}, "tasks": {}, "figures": figures}
         folder = self.out / "report"
         show(folder, "own clips", examples)
         keep(folder, report)

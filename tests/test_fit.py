@@ -244,7 +244,18 @@ def test_workers_change_nothing_but_the_time(tmp_path, workers):
     run(tmp_path / "one", loss=follow, data=data)
     run(tmp_path / "two", dataclasses.replace(CONFIG, workers=workers), loss=follow, data=data)
     assert same(state(tmp_path / "one"), state(tmp_path / "two"))
-    assert '"waited"' in (tmp_path / "two" / "metrics.jsonl").read_text()
+
+
+def test_the_time_that_is_waited_for_data_is_told(tmp_path):
+    class Slow(list):
+        def __getitem__(self, i):
+            time.sleep(0.02)
+            return super().__getitem__(i)
+
+    run(tmp_path, data=Slow(range(12)))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "waited" in row]
+    assert rows and all(0.02 <= row["waited"] <= row["seconds"] for row in rows)
 
 
 def test_an_earlier_run_is_never_overwritten(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from data_gen import FAMILIES, parse
+from data_gen.scene import PALETTE
 from mini_sora import MiniSora, Video, compare, measures
 from mini_sora.evaluate import fine, interval
 from mini_sora.measures import TASKS
@@ -67,6 +68,24 @@ class Truth:
         return [Video(self.spoil(drawn(lasting(clip.scene))[:481], clip)) for clip in self.asked[-1]]
 
 
+def jumping(video, scene):
+    video[12:16] = video[12]  # it stands, and then catches up
+    return video
+
+
+def visited(video, scene):
+    """Something is there for a frame, in no colour of the bodies'."""
+    used = {body.color for body in scene.scene.bodies}
+    color = next(PALETTE[name] for name in ("yellow", "cyan", "magenta") if name not in used)
+    video[12, :7, :7] = color
+    return video
+
+
+def touched(video, scene):
+    video[0, 0, 0] = 255 - video[0, 0, 0]
+    return video
+
+
 def arrival(video, way):
     """16 frames that lead to a clip's first: it was there, or it came as it goes, sooner or later."""
     paths = np.zeros(16, int), np.arange(16, 0, -1), np.minimum(np.arange(16, 0, -1), 8)
@@ -90,7 +109,7 @@ def truth(monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in APART])
 def test_the_world_itself_is_fine(truth, name):
-    for what, (value, asked, aim, ceiling, _) in TASKS[name](truth, COUNT)[0].items():
+    for what, (value, asked, aim, ceiling, *_) in TASKS[name](truth, COUNT)[0].items():
         assert fine(value, asked), f"{what}: {value}"
         best = value if "dB above" in what or ceiling is None else ceiling
         assert fine(value, f"{asked.split()[0]} {best}"), f"{what}: {value} is worse than the ceiling, {best}"
@@ -145,8 +164,11 @@ def blurred(video, scene):
         ("extend backward", moved, "known part"),
         ("extend backward, three times", lambda v, s: v[::2].repeat(2, axis=0)[: len(v)], "lead into"),
         ("connect", emptied, "no jump"),
-        ("connect", moved, "no jump"),
-        ("loop", moved, "seam"),
+        ("connect", jumping, "no jump"),
+        ("connect", visited, "no jump"),
+        ("connect", touched, "no jump"),
+        ("loop", lambda v, s: np.concatenate([v[:8], moved(v, s)[8:]]), "seam"),  # the way back begins apart
+        ("loop", lambda v, s: np.concatenate([moved(v, s)[:8], v[8:]]), "seam"),  # and ends apart
         ("loop", lambda v, s: v * 0 + v[0, 0, 0], "seam"),  # nothing is seen on the way back
         ("edit", moved, "path"),
         ("edit", backwards, "all else"),
@@ -161,7 +183,7 @@ def test_what_is_spoilt_shows(truth, name, spoil, what):
     truth.spoil = spoil
     figures, _ = TASKS[name](truth, COUNT)
     (key,) = [key for key in figures if what in key]
-    value, asked, _, ceiling, _ = figures[key]
+    value, asked, _, ceiling, *_ = figures[key]
     assert not fine(value, asked)
     assert ceiling is None or not fine(value, f"{asked.split()[0]} {ceiling}"), "the ceiling is spoilt, too"
 
@@ -173,8 +195,8 @@ def test_examples_say_what_they_miss(truth):
     odd = np.arange(40) == 38
     videos, prompts = np.arange(40), [str(i) for i in range(40)]
     figures, examples = measures.stated(limits, [right, near, odd], [right, None, odd], videos, prompts)
-    assert figures["t: right"] == (0.75, ">= 0.9", 1.0, 0.75, interval(0.75, 40))
-    assert figures["t: near"] == (1.0, "<= 2", 1.0, None, (1.0, 1.0))
+    assert figures["t: right"] == (0.75, ">= 0.9", 1.0, 0.75, interval(0.75, 40), 40)
+    assert figures["t: near"] == (1.0, "<= 2", 1.0, None, (1.0, 1.0), 40)
     assert [video for video, *_ in examples] == [*range(12), 12, 16, 20, 24, 28, 32, 36, 38, 39]
     why = {video: report.why for video, _, report in examples if not report.ok}
     missed = {i: ("right",) for i in range(0, 40, 4)} | {38: ("odd",), 39: ("near",)}
@@ -190,6 +212,17 @@ def test_a_body_that_comes_and_goes_in_a_minute_shows(truth):
     truth.spoil = emptied
     value, asked, *_ = TASKS["a minute"](truth, COUNT)[0]["a minute: from nowhere, or vanished"]
     assert not fine(value, asked)
+
+
+def test_each_part_of_a_minute_is_looked_at(truth):
+    ends = {times: 16 * times for times in (2, 4, 8, 16, 28)}
+    for bad, end in ends.items():
+        truth.spoil = lambda video, scene, end=end: np.concatenate(
+            [video[: end - 15], 0 * video[end - 15 : end + 1], video[end + 1 :]]
+        )
+        figures, _ = TASKS["a minute"](truth, COUNT)
+        right = {times: figures[f"a minute: facts right at {times} times the length"][0] for times in ends}
+        assert right == {times: times != bad for times in ends}
 
 
 def test_a_minute_has_no_end_beyond_its_own(truth):
@@ -220,7 +253,7 @@ def test_the_best_there_can_be_is_the_truth_through_the_vae(truth):
     truth.vae.decode = lambda z: torch.zeros(len(z), 3, 4 * z.shape[2] - 3, 4 * z.shape[3], 4 * z.shape[4])
     for name in ("animate", "connect", "loop", "edit", "upscale", "a minute"):
         figures, _ = TASKS[name](truth, COUNT)
-        worst = [what for what, (_, asked, _, ceiling, _) in figures.items() if not fine(ceiling, asked)]
+        worst = [what for what, (_, asked, _, ceiling, *_) in figures.items() if not fine(ceiling, asked)]
         kept = {"animate: first frame, dB above the VAE's", "a minute: from nowhere, or vanished"}
         assert {*worst} | kept >= {*figures}, name
 

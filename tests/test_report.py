@@ -87,6 +87,15 @@ def test_pictures_of_what_no_longer_fails_go(tmp_path):
     assert not (tmp_path / "failures" / "a-row.png").exists() and (tmp_path / "clips" / "a-row.png").exists()
 
 
+def test_pictures_stay_in_the_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a-row.png").write_bytes(b"mine")
+    (tmp_path / "clips").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="clips is a link"):
+        report.show(tmp_path, "A row", [])
+    assert (tmp_path / "mine" / "a-row.png").read_bytes() == b"mine"
+
+
 def test_evaluation_has_ceiling_and_truth_and_repeats(smoke, tmp_path):
     found = evaluate(smoke, count=6, folder=tmp_path / "r")
     assert set(found["rows"]) == {"shapes-simple", "heldout"}
@@ -97,7 +106,8 @@ def test_evaluation_has_ceiling_and_truth_and_repeats(smoke, tmp_path):
     assert evaluate(smoke, count=6)["rows"] == found["rows"]
     assert json.loads((tmp_path / "r" / "report.json").read_text()) == json.loads(json.dumps(found))
     for kind in ("clips", "failures"):
-        assert (tmp_path / "r" / kind / "heldout.png").stat().st_size > 1000
+        for name in ("heldout", "vae-heldout"):
+            assert (tmp_path / "r" / kind / f"{name}.png").stat().st_size > 1000
     assert "falls short" in table(found) and "heldout" in table(found)
 
 
@@ -122,9 +132,13 @@ def test_a_report_goes_on_where_it_stopped(smoke, tmp_path, monkeypatch):
     assert json.dumps(found["rows"]) == json.dumps(whole["rows"])
     other = MiniSora(smoke.config, copy.deepcopy(smoke.vae), smoke.sora, smoke.tokenizer)
     other.vae.latent_mean += 0.1
-    for model, count in ((other, 2), (smoke, 3)):
+    for model, seed in ((other, 0), (smoke, 1)):
         with pytest.raises(UserError, match="other weights or settings"):
-            evaluate(model, count, folder=tmp_path, resume=True)
+            evaluate(model, 2, seed=seed, folder=tmp_path, resume=True)
+    del found["rows"]["heldout"]
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    more = evaluate(smoke, 3, folder=tmp_path, resume=True)
+    assert {name: row["clips"] for name, row in more["rows"].items()} == {"shapes-simple": 2, "heldout": 3}
 
 
 def test_only_some_rows(smoke):
@@ -137,7 +151,7 @@ def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypat
     rows = [Row("square", "shapes"), Row("32x40", "shapes", size=(32, 40), beside="square")]
     monkeypatch.setattr(report, "rows_of", lambda config: rows)
     missed = Report({"seam": False}, ("misses seam",))
-    figure = (1.5, "<= 1.3", 1.0, 1.02, (1.2, 1.9))
+    figure = (1.5, "<= 1.3", 1.0, 1.02, (1.2, 1.9), 2)
     loops = [(np.zeros((5, 24, 24, 3), np.uint8), "a red circle rests", missed)]
     monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: ({"loop: seam": figure}, loops)})
     told = []
@@ -147,8 +161,8 @@ def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypat
     assert found["rows"]["32x40"]["least"] == right - 0.05
     assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "loop"
     assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
-    assert re.search(r"loop: seam +1.500 +1.200 to 1.900 +1.020 +<= 1.3 +1  falls short", table(found))
-    assert re.search("of 2 clips each +value", table(found))
+    assert re.search(r"loop: seam +2 +1.500 +1.200 to 1.900 +1.020 +<= 1.3 +1  falls short", table(found))
+    assert re.search("\n +clips +value", table(found))
     assert all((tmp_path / "r" / kind / "loop.png").exists() for kind in ("clips", "failures"))
 
 
@@ -173,7 +187,7 @@ def test_first_frames_and_actions_are_given(untrained, monkeypatch):
 
     monkeypatch.setattr(untrained, "_film", noting)
     row = Row("first", "shapes", given=True)
-    _, made = measure(untrained, row, 3, steps=1)
+    _, made, _ = measure(untrained, row, 3, steps=1)
     assert asked[0][0].tolist() == [True] + [False] * 4 and asked[0][1] is None
     assert np.array_equal(made[0][0][0], row.clips(1)[0].video[0]) and len(made) == 3
     row = Row("play", "play")
@@ -185,7 +199,7 @@ def test_truth_passes_where_the_model_is_the_truth(untrained, monkeypatch):
     """With the world itself in the model's place, every figure is perfect."""
     monkeypatch.setattr(report, "film", lambda sora, row, clips, seed: [clip.video for clip in clips])
     for row in (Row("s", "shapes"), Row("p", "play"), Row("b", "bounce")):
-        figures, _ = measure(untrained, row, 4)
+        figures, *_ = measure(untrained, row, 4)
         assert figures["model"] == figures["truth"] and figures["ceiling"]["all"] < 1.0
         assert figures["model"]["all"] == 1.0 and figures["model"]["unexplained"] == 0.0
         assert figures["model"].get("moves", 1.0) == 1.0 and figures["ceiling"]["whole"] < 1.0
@@ -206,7 +220,7 @@ def test_each_mistake_is_counted_in_its_own_figure(untrained, monkeypatch):
     told, judge = [], report.judge
     monkeypatch.setattr(report, "judge", lambda *asked: told.append(asked[1]) or judge(*asked))
     row = Row("s", "shapes", counted="facts")
-    figures, _ = measure(untrained, row, 4)
+    figures, *_ = measure(untrained, row, 4)
     model = figures["model"]
     assert (model["all"], model["facts"], model["unexplained"]) == (0.5, 1.0, 0.25)
     assert figures["interval"] == interval(1.0, 4) and figures["psnr"] == 31.0
@@ -225,11 +239,11 @@ def test_the_worst_is_told_of_all(untrained):
     rows.append(row("camera", 35.0, 0.8, 0.15))
     rows.append(row("play", 38.0, 0.97, 1.0, frames=1))
     told = summary(untrained, dict(enumerate(rows)), steps=1)
-    found = {name: (value, between) for name, value, *_, between in told}
-    assert found["VAE: PSNR, worst row, dB"] == (30.0, None)
-    assert found["VAE: truth through it, every fact right, worst row"] == (0.8, interval(0.8, 100))
+    found = {name: (value, between, clips) for name, value, *_, between, clips in told}
+    assert found["VAE: PSNR, worst row, dB"] == (30.0, None, None)
+    assert found["VAE: truth through it, every fact right, worst row"] == (0.8, interval(0.8, 100), 100)
     # Rows show the same scenes, so two of a family do not count twice.
-    assert found["from nowhere, or vanished: camera"] == (0.15, interval(0.15, 100))
+    assert found["from nowhere, or vanished: camera"] == (0.15, interval(0.15, 100), 100)
 
 
 def test_what_is_held_out_was_never_shown():

@@ -8,6 +8,7 @@ import pytest
 from mini_sora import Captioner, MiniSora
 from mini_sora.config import from_dict
 from mini_sora.model import ModelConfig
+from mini_sora.pipeline import JUDGED_AT, LOSS_COUNTS
 from mini_sora.pretrained import WEIGHTS, is_captioner
 from mini_sora.recaption import table_of_captions
 from mini_sora.report import digest, table
@@ -25,6 +26,7 @@ def test_the_report_is_of_these_weights(folder):
         assert from_dict(ModelConfig, report["config"]) == model.config
         chosen = model.config.sampling.best_of > 1
         assert report.get("captioner") == (digest(model.captioner) if chosen else None)
+        assert report.get("fitness") == ([JUDGED_AT, LOSS_COUNTS] if chosen else None)
 
 
 @pytest.mark.parametrize("folder", SHIPPED)
