@@ -12,7 +12,7 @@ from tqdm import tqdm
 from . import checkpoint
 from .captioner import Captioner
 from .config import from_dict, reader, require
-from .data import read_actions
+from .data import action_numbers, read_actions
 from .evaluate import judge, judgement, sheet, verdict
 from .media import FITS, MOVIES, PICTURES, read_video
 from .model import SamplerConfig, check_size
@@ -103,9 +103,8 @@ def add_ask(sub, name):
 
 def run_ask(args):
     """Make a video, or several, of a command and its flags."""
-    from_dict(
-        SamplerConfig, _given(args, "sampler", "steps", "guidance", "best_of")
-    )  # refused before the work
+    # What is refused is refused before weights are loaded.
+    from_dict(SamplerConfig, _given(args, "sampler", "steps", "guidance", "best_of"))
     if args.command != "generate":
         return _film(args, args.prompt)
     return _film(args, args.prompt[0]) if len(args.prompt) == 1 else _film_all(args)
@@ -116,7 +115,7 @@ def _asked(args):
     asked = _given(args, "size", "frames", "seconds", "direction", "strength", "factor", "expand")
     if done := getattr(args, "actions", None):
         several = args.command == "generate" and len(args.prompt)
-        asked["actions"] = np.tile(done, (several or 1, 1))
+        asked["actions"] = np.tile(action_numbers(done, 1 + len(done)), (several or 1, 1))
         if args.command in ("generate", "animate") and not asked.keys() & {"frames", "seconds"}:
             asked["frames"] = 1 + len(done)
     return asked

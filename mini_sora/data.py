@@ -48,15 +48,15 @@ def action_numbers(actions, frames):
 
 
 def read_actions(text):
-    """Actions as text, right:8,stay,up:7 -> [3, 3, ...], numbers as above. Raises UserError."""
-    numbers = []
+    """Actions as text, right:8,stay,up:7 -> their names, one before each frame. Raises UserError."""
+    names = []
     for part in text.split(","):
         name, _, times = part.strip().partition(":")
         fine = name in ACTIONS and (times or "1").isdecimal() and 1 <= int(times or 1) <= MAX_FRAMES
         known = ", ".join(ACTIONS)
         require(fine, f"{part.strip()!r} is no action; actions are {known}, or several: right:8,stay,up:7")
-        numbers += [ACTIONS.index(name) + 1] * int(times or 1)
-    return numbers
+        names += [name] * int(times or 1)
+    return names
 
 
 @dataclass(frozen=True)
