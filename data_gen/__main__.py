@@ -83,7 +83,8 @@ def film(args):
         frames = np.asarray(clip.video).repeat(args.scale, 1).repeat(args.scale, 2)
         first, *rest = [Image.fromarray(frame) for frame in frames]
         made = io.BytesIO()
-        first.save(made, "gif", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
+        ends = [10 * round(100 * i / FPS) for i in range(len(frames) + 1)]  # a GIF counts hundredths
+        first.save(made, "gif", save_all=True, append_images=rest, duration=np.diff(ends).tolist(), loop=0)
         write(stem.with_suffix(".gif"), made.getvalue())
         write(stem.with_suffix(".txt"), f"{clip.caption}\n{clip.long_caption}\n".encode())
         verdict = "right" if check(clip.video, clip.facts, clip.actions).ok else "wrong"
@@ -117,6 +118,8 @@ def run(args):
 def main(argv=None):
     """Run the command; returns the exit code: 0, 1 where verify misses a figure, 2 with one sentence
     for a mistake, 130 where it was interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a path may hold what no terminal shows
     try:
         args = build_parser().parse_args(argv)
         return run(args)

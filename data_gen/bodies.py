@@ -105,7 +105,7 @@ def seen_overlaps(view, poses, seen):
                 continue
             votes = [int((view.labels[shared] == names.index(name)).sum()) for name in (a, b)]
             front, back = (a, b) if votes[0] > votes[1] else (b, a)
-            if max(votes) >= 2 * min(votes):
+            if max(votes) and max(votes) >= 2 * min(votes):
                 found[front] = max(found.get(front, (0, "")), (int(shared.sum()), back))
     return [(front, back) for front, (_, back) in found.items()]
 

@@ -1,6 +1,6 @@
 """(family, seed, size, frames, split) -> Clip: the same arguments give the same bytes everywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +61,8 @@ class Batch:
         return len(self.captions)
 
     def __getitem__(self, i):
+        if not _is_count(i, -len(self), len(self) - 1):
+            raise IndexError(f"{i!r} is not the number of one of {len(self)} clips")
         return Clip(self.video[i], self.captions[i], self.scenes[i], self.words[i])
 
 
@@ -70,14 +72,14 @@ def _is_count(value, low, high):
 
 def validate(family, seeds, size, frames, split):
     """Raises WorldError, in one sentence, for what no clip can be made of."""
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise WorldError(f"there is no family {family!r}; there is: {', '.join(FAMILIES)}")
     if split not in SPLITS:
         raise WorldError(f"there is no split {split!r}; there are: {', '.join(SPLITS)}")
     for seed in seeds:
         if not _is_count(seed, 0, 2**63):
             raise WorldError(f"a seed is a whole number from 0, not {seed!r}")
-    sides = tuple(size) if isinstance(size, Iterable) else ()
+    sides = tuple(size) if isinstance(size, Sequence | np.ndarray) else ()
     if len(sides) != 2 or not all(_is_count(side, *SIZE_RANGE) and side % 8 == 0 for side in sides):
         raise WorldError(f"a size is height x width, multiples of 8 from 24 to 512 pixels, not {size!r}")
     if not _is_count(frames, 1, FRAMES_MAX) or frames % 4 != 1:
@@ -105,6 +107,8 @@ def make_captions(family, seeds, size=(32, 32), frames=17, split="train"):
 
 def _scenes(family, seeds, size, frames, split):
     """The scenes of some clips, and the seeds of their wordings, two tuples."""
+    if not isinstance(seeds, Iterable):
+        raise WorldError(f"seeds are whole numbers in a list, not {seeds!r}")
     seeds = list(seeds)
     validate(family, seeds, size, frames, split)
     streams = [(NUMBERS[family], SPLITS.index(split), int(seed)) for seed in seeds]

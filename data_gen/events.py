@@ -105,10 +105,10 @@ def shatter(polygon, count, rng):
     return parts
 
 
-def filled(polygon, corners=CORNERS):
-    """The same polygon with so many corners: each one more halves the longest edge."""
+def filled(polygon):
+    """The same polygon with CORNERS corners: each one more halves the longest edge."""
     polygon = list(polygon)
-    while len(polygon) < corners:
+    while len(polygon) < CORNERS:
         i, (here, there) = max(enumerate(_edges(polygon)), key=lambda item: abs(item[1][1] - item[1][0]))
         polygon.insert(i + 1, (here + there) / 2)
     return polygon

@@ -14,11 +14,11 @@ from .grammar import pick
 from .motions import way_of
 from .render import Sprite, coverage, draw, ground
 from .scene import BACKGROUNDS, FPS, PALETTE, SHAPES
+from .solids import SOLIDS
 
 VISIBLE = 0.3  # a fault shows when it changes this share of the smallest body's area in some frame
 CLEARLY = 20  # levels
 JUMP = 0.2  # how far a teleported body goes, short sides
-SOLIDS = ("cube", "sphere", "cone", "cylinder")
 
 
 def _film(clip, scene):

@@ -10,6 +10,7 @@ What happens in order is one fact, ("scene", "events"): a tuple of (name, value,
 """
 
 import difflib
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -77,6 +78,7 @@ class Reader:
                         patterns.append(self._pattern(len(self.plans) - 1, grammar, plan))
         self._regex = re.compile("|".join(patterns))
         self._order = re.compile(f"^(?:{'|'.join(ORDER)}) ")
+        self.nearest = functools.lru_cache(256)(self.nearest)  # a video is judged piece by piece
 
     @staticmethod
     def _pattern(index, grammar, plan):
@@ -128,7 +130,8 @@ class Reader:
             facts["scene", "events"] = tuple(events)
         facts["scene", "family"] = families[0]
         named = {subject for subject, _ in facts} - {"scene"}
-        facts.setdefault(("scene", "count"), len(named))
+        if named:
+            facts.setdefault(("scene", "count"), len(named))
         return facts
 
     def nearest(self, sentence):

@@ -279,7 +279,7 @@ def see(video):
     for color in first:
         seen[color, "place"] = place_of(*tracks[color].position[0], window, margin=0)
     if len(video) == 1:
-        trouble = []
+        trouble = view.strange()
         for color in first:
             seen[color, "shape"], wrong = _see_shape(tracks[color], color)
             trouble += wrong

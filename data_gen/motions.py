@@ -250,11 +250,11 @@ def seen_turning(track, when, tau, shape):
     return turns[best], errors.min(0), uneven
 
 
-def way_of(velocity, askew=ASKEW):
-    """The name in WAYS of a direction, or None further than `askew` degrees from all."""
+def way_of(velocity):
+    """The name in WAYS of a direction, or None further than ASKEW degrees from all."""
     speed = np.hypot(*velocity)
     way = max(WAYS, key=lambda name: np.dot(WAYS[name], velocity))
-    return way if np.dot(WAYS[way], velocity) > speed * np.cos(np.radians(askew)) else None
+    return way if np.dot(WAYS[way], velocity) > speed * np.cos(np.radians(ASKEW)) else None
 
 
 def seen_course(tau, sure, places, window):

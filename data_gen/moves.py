@@ -1,9 +1,11 @@
 """Whether actions lead where the rules of the board say, each judged from what the frame before it shows."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from .board import ACTIONS, AGENT, HALVES, UNITS, box_size, in_one_piece, in_sides, outcomes, set_up
-from .observe import misfits, observe
+from .observe import check_video, misfits, observe
 from .scene import SHAPES, WorldError
 
 OFF = 1.5  # largest error of a place: half of the agent's step, units
@@ -27,8 +29,9 @@ def displacements(video, actions):
     right. Where no agent is seen before or after an action, it is wrong. actions: T - 1 of ACTIONS.
     Raises WorldError for other ones.
     """
-    fine = len(actions) == len(video) - 1 and set(actions) <= set(ACTIONS)
-    if not fine:
+    check_video(video)
+    actions = list(actions) if isinstance(actions, Iterable) else []
+    if len(actions) != len(video) - 1 or not all(action in ACTIONS for action in actions):
         raise WorldError(f"{len(video)} frames have {len(video) - 1} actions between them, of {ACTIONS}")
     looks = [_look(video[t : t + 1]) for t in range(len(video))]
     still = observe(np.median(video, 0, keepdims=True).astype(np.uint8))  # for the walls

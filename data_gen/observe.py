@@ -62,7 +62,8 @@ class Observation:
         return "grey" in self.tracks and not ((self.labels == grey) & ~near).any()
 
 
-def _validate(video):
+def check_video(video):
+    """Raise WorldError unless this is a video, uint8 (T, H, W, 3)."""
     if not isinstance(video, np.ndarray) or video.dtype != np.uint8:
         raise WorldError(f"a video is a uint8 array, not {getattr(video, 'dtype', type(video).__name__)}")
     if video.ndim != 4 or video.shape[3] != 3 or 0 in video.shape:
@@ -149,7 +150,7 @@ def _label(pixels, flat):
 
 def observe(video):
     """See what is in a video, uint8 (T, H, W, 3): an Observation. Raises WorldError."""
-    _validate(video)
+    check_video(video)
     frames, size = len(video), video.shape[1:3]
     scale = min(size)
     pixels = video.astype(np.float32)

@@ -11,8 +11,8 @@ from math import pi
 import numpy as np
 
 from .observe import SMALLEST, dilate, fit_ground, observe, patches
+from .refilm import box, label
 from .scene import PALETTE
-from .solids import AMBIENT, LIGHT
 
 WORTH = pi * SMALLEST**2  # area of the smallest body, square short sides
 PART, MOST = 0.3, 0.6  # shares of it that are something, and as good as a body
@@ -42,28 +42,13 @@ class Film:
         return Film(self.mine[::-1], self.source[::-1], self.veil[::-1])
 
 
-def _sum9(values):
-    """The sum over each pixel's 3 x 3, edges repeated: (T, H, W) to the same."""
-    wide = np.pad(values.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    wide = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
-    return wide[:, :, :-2] + wide[:, :, 1:-1] + wide[:, :, 2:]
-
-
 def _is_tiled(pixels):
     """Whether the ground of a video (T, H, W, 3) is that of the solids, by its median over time."""
     median = np.median(pixels, 0)
     bare = ~dilate(median.max(-1) >= 100)
     off = (median - fit_ground(pixels)[1])[..., 2] * bare  # tiles and sky differ most in their blue
-    mean = _sum9(off[None])[0] / np.maximum(_sum9(bare[None])[0], 1)
+    mean = box(off[None])[0] / np.maximum(box(bare[None].astype(np.float32))[0], 1)
     return bool(np.abs(mean[bare]).mean() > TILED) if bare.any() else False
-
-
-def _shaded(pixels):
-    """The number in PALETTE, from 1, of each pixel's colour, whatever its shade; 0 for ground: (T, H, W)."""
-    inks = np.float32([LIGHT, *PALETTE.values()])
-    power, dot = (inks**2).sum(-1), pixels @ inks.T
-    shade = np.clip(dot / power, np.float32([0.0] + [0.9 * AMBIENT] * len(PALETTE)), 1.1)
-    return (shade * (shade * power - 2 * dot)).argmin(-1)
 
 
 def _spread(mask, most):
@@ -189,12 +174,13 @@ def apparitions(video):
         return ()
     pixels, found, scale = video.astype(np.float32), [], min(video.shape[1:3])
     tiled = _is_tiled(pixels)
-    labels, grey = _shaded(pixels) if tiled else view.labels, len(PALETTE) + 1
+    labels, grey = label(pixels) if tiled else view.labels, len(PALETTE) + 1
     labels = np.where((labels == 0) & dilate(labels == grey), grey, labels)  # no label is sure beside a wall
     pace, unit = max(1, UNHURRIED / (len(video) - 1)), WORTH * scale**2
     for n, color in enumerate(PALETTE, 1):
         source = labels == n
-        mine = source & (dilate(_sum9(source) > 6) if tiled else _sum9(source) > 3)
+        around = box(source.astype(np.int8))
+        mine = source & (dilate(around > 6) if tiled else around > 3)
         area = mine.sum((1, 2))
         if area.max() <= PART * unit:
             continue

@@ -59,7 +59,7 @@ def _spread(frames, most):
     return np.unique(np.linspace(0, frames - 1, min(frames, most)).astype(int))
 
 
-def _box(values):
+def box(values):
     """The sum over each pixel's 3 x 3, edges repeated: (T, H, W, ...) to the same."""
     tall = np.concatenate([values[:, :1], values, values[:, -1:]], 1)
     values = tall[:, :-2] + tall[:, 1:-1] + tall[:, 2:]
@@ -69,10 +69,10 @@ def _box(values):
 
 def _soft(pixels):
     """Means over 3 x 3: a solid that is a pixel off still pulls, and noise weighs less."""
-    return _box(pixels) * np.float32(1 / 9)
+    return box(pixels) * np.float32(1 / 9)
 
 
-def _label(pixels):
+def label(pixels):
     """Each pixel's colour, whatever its shade: 0 for ground and sky, then 1 for the first of PALETTE, ..."""
     inks = np.float32([solids.LIGHT, *PALETTE.values()])
     power, dot = (inks**2).sum(-1), pixels @ inks.T
@@ -90,7 +90,7 @@ def _tracks(labels):
         mask = labels == number
         if mask.sum() < speck:
             continue
-        around = _box(mask.astype(np.int8))
+        around = box(mask.astype(np.int8))
         if (mask & (around > 4)).sum((1, 2)).mean() < speck / 4:
             continue
         mask &= around > 3
@@ -104,7 +104,7 @@ def _tracks(labels):
 def _find_course(pixels, labels, tau, reach):
     """The (kind, rate) under which the bare ground fits best; reach: {kind: the highest rate to try}."""
     size, when = labels.shape[1:], np.unique([len(tau) // 2, len(tau) - 1])
-    bare = (_box((labels[when] > 0).astype(np.int8)) == 0)[..., None]
+    bare = (box((labels[when] > 0).astype(np.int8)) == 0)[..., None]
 
     def trial(kind, rates):
         view = course(kind, np.repeat(rates, len(when)), np.tile(tau[when], len(rates)))
@@ -231,7 +231,7 @@ def _misfits(pixels, bodies, view):
     """What the scene does not explain, in words."""
     drawn = _soft(solids.draw(bodies, view, pixels.shape[1:3]))
     seen, troubles = _soft(pixels), []
-    labels, expected = _label(seen), _label(drawn)
+    labels, expected = label(seen), label(drawn)
     for number, color in enumerate(PALETTE, 1):
         here, there = labels == number, expected == number
         name = next((f"{color} {body.shape}" for body in bodies if body.color == color), color)
@@ -239,7 +239,7 @@ def _misfits(pixels, bodies, view):
             (here, there, f"something {color} appears"),
             (there, here, f"the {name} is not there"),
         ):
-            lone = one & (_box(one.astype(np.int8)) > 4) & (_box(other.astype(np.int8)) == 0)
+            lone = one & (box(one.astype(np.int8)) > 4) & (box(other.astype(np.int8)) == 0)
             count = lone.sum((1, 2))
             if count.max() > 1:
                 troubles.append(f"{words} in frame {int(count.argmax())}")
@@ -264,7 +264,7 @@ def refilm(video, reach):
     Raises WorldError for what is no video. One to four colours are taken for solids; none or more are not.
     """
     pixels = _shrink(video)
-    labels = _label(pixels)
+    labels = label(pixels)
     tracks = _tracks(labels)
     if not 0 < len(tracks) < 5:
         trouble = "there are colours all over" if tracks else "there is nothing to see"
@@ -280,7 +280,7 @@ def refilm(video, reach):
     shapes, solid, troubles = [], [], []
     for i, color in enumerate(colors):
         others = (labels > 0) & (labels != 1 + list(PALETTE).index(color))
-        free = (_box(others.astype(np.int8)) == 0)[..., None]
+        free = (box(others.astype(np.int8)) == 0)[..., None]
         mine = {shape: starts[shape][i] for shape in SOLIDS}
         shape, place, wrong = _find_shape(color, mine, view, target, ground, free)
         shapes.append(shape)

@@ -36,11 +36,11 @@ def visibility(sprites, walls, window, frames):
 def body_truth(scene, sprites):
     """A dictionary for each body: shape, color, radius (T,), position and velocity (T, 2), visible (T,).
 
-    sprites: one for each body, in their order, then any others. Velocities are central differences.
+    sprites: one for each body, in their order. Velocities are central differences.
     """
     visible = visibility(sprites, scene.walls, scene.window, scene.frames)
     rows = []
-    for body, sprite, share in zip(scene.bodies, sprites, visible, strict=False):
+    for body, sprite, share in zip(scene.bodies, sprites, visible, strict=True):
         position = sprite.position
         velocity = np.gradient(position, 1 / FPS, axis=0) if scene.frames > 1 else np.zeros((1, 2))
         rows.append(

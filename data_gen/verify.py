@@ -75,7 +75,7 @@ def rejected(family, fault, seeds):
 
 
 def crossed(family, seeds):
-    """Clips judged against the next scene's short caption: (accepted, all that could be by chance, all)."""
+    """Clips judged against the caption of the scene before: (accepted, all that could be by chance, all)."""
     batch = make_batch(family, seeds, (32, 32), 17, "test")
     right = chance = 0
     for i in range(len(batch)):
@@ -165,9 +165,9 @@ def mirrored(seeds):
     return worst
 
 
-def drawn_by_pillow(scenes, size, samples=4):
+def drawn_by_pillow(scenes, size):
     """Scenes of shapes drawn with Pillow, as a course would: supersampled, then made small."""
-    frames = []
+    frames, samples = [], 4
     wide = (size[1] * samples, size[0] * samples)
     for scene in scenes:
         paths = [(body, *shapes.pose(body, scene.frames)) for body in scene.bodies]
@@ -197,12 +197,12 @@ def _line(text):
     print(text, flush=True)
 
 
-def run(count=200, scenes=100_000, families=MAIN, workers=2):
+def run(count=200, scenes=100_000, families=MAIN):
     """Measure everything and print it; count: clips a figure; scenes: for the captions of each family.
 
     Returns whether every figure is as good as it must be.
     """
-    good = []
+    good, workers = [], 2
 
     def verdict(text, ok):
         good.append(ok)

@@ -156,13 +156,42 @@ def test_facts_and_actions_that_make_no_sense_are_refused():
     for told, word in (
         ({}, "family"),
         ({("scene", "family"): "cats"}, "family"),
+        ({("scene", "family"): "shapes", "x": 1}, "two parts"),
+        ({("scene", "family"): "shapes", **{(n, "shape"): "circle" for n in "abcdefghi"}}, "8 bodies"),
         (None, "text"),
         (3, "text"),
     ):
         with pytest.raises(WorldError, match=word):
             check(clip.video, told)
-    with pytest.raises(WorldError, match="actions"):
-        check(clip.video, clip.facts, ("left",) * 16)
+    for actions in (("left",) * 16, 16):
+        with pytest.raises(WorldError, match="actions"):
+            check(clip.video, clip.facts, actions)
+
+
+def test_a_caption_that_names_no_body_says_nothing_of_their_number():
+    clip = make_clip("bounce", 0)
+    assert check(clip.video, "in this box there is gravity").ok
+    assert not check(clip.video, "in this box there is no gravity").ok
+
+
+def test_something_strange_beside_the_thing_that_changes_is_seen_in_one_frame():
+    clip = make_clip("change", 3, (48, 48), 1)
+    assert check(clip.video, clip.facts).ok
+    strange = clip.video.copy()
+    strange[:, :10, :10] = (130, 80, 40)
+    assert not check(strange, clip.facts).ok
+
+
+def test_balls_that_lose_speed_though_no_wall_is_hit_are_right():
+    for seed in (78, 242, 613):
+        clip = make_clip("bounce", seed, (32, 56), 9)
+        assert clip.scene.restitution < 1 and check(clip.video, clip.facts).ok
+
+
+def test_who_is_in_front_is_not_said_where_a_third_hides_it():
+    clip = make_clip("shapes", 75, (32, 56))
+    other = {key: value for key, value in clip.facts.items() if key != ("green", "over")}
+    assert not check(clip.video, other | {("orange", "over"): "green"}).ok
 
 
 def test_a_caption_of_another_scenario_is_rejected():

@@ -43,7 +43,9 @@ def test_a_clip_without_an_agent_has_no_right_moves():
     assert displacements(empty, ("up",) * 4).tolist() == [False] * 4
 
 
-@pytest.mark.parametrize("actions", [("up",) * 3, ("up",) * 5, ("jump",) * 4])
+@pytest.mark.parametrize("actions", [("up",) * 3, ("up",) * 5, ("jump",) * 4, ([1],) * 4, None, 4])
 def test_actions_that_cannot_be_are_refused(actions):
     with pytest.raises(WorldError, match="4 actions between them"):
         displacements(np.full((5, 32, 32, 3), 20, np.uint8), actions)
+    with pytest.raises(WorldError, match="a video"):
+        displacements(None, actions)

@@ -122,6 +122,7 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
     "arguments, word",
     [
         ({"family": "cats"}, "family"),
+        ({"family": ["shapes"]}, "family"),
         ({"split": "dev"}, "split"),
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
@@ -131,6 +132,7 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
         ({"size": 32}, "size"),
         ({"size": None}, "size"),
         ({"size": "48"}, "size"),
+        ({"size": iter((32, 32))}, "size"),
         ({"frames": 16}, "frames"),
         ({"frames": 0}, "frames"),
         ({"frames": 10**9 + 1}, "frames"),
@@ -139,6 +141,10 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
 def test_bad_arguments_are_refused(arguments, word):
     with pytest.raises(WorldError, match=word):
         make_clip(**{"family": "shapes", **arguments})
+    with pytest.raises(WorldError, match="in a list"):
+        make_batch("shapes", 5)
+    with pytest.raises(IndexError):
+        make_batch("shapes", range(3))[0:2]
 
 
 def test_a_size_can_be_of_any_whole_numbers():

@@ -1,6 +1,11 @@
 """The command line of the world: what it writes, and what it refuses."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from PIL import Image
 
 from data_gen.__main__ import main as data_gen
 
@@ -11,6 +16,16 @@ def test_data_gen_writes_clips(tmp_path, fails):
     assert len(list((tmp_path / "clips").glob("*.gif"))) == len(list((tmp_path / "clips").glob("*.txt"))) == 2
     assert "exists" in fails(*argv, command=data_gen)
     assert data_gen([*argv, "--force"]) == 0
+    for path in (tmp_path / "clips").glob("*.gif"):
+        with Image.open(path) as image:
+            shown = [image.seek(i) or image.info["duration"] for i in range(image.n_frames)]
+        assert len(shown) == 17 and abs(sum(shown) - 17 * 125) <= 5, "8 frames a second"
+
+
+def test_data_gen_shows_any_path(tmp_path):
+    argv = [sys.executable, "-m", "data_gen", "shapes", "-o", os.fsencode(tmp_path) + b"/clips\xff"]
+    done = subprocess.run(argv, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and b"\\udcff" in done.stdout, done.stderr
 
 
 def test_data_gen_follows_no_link(tmp_path, fails):

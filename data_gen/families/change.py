@@ -4,7 +4,7 @@ lamp is switched on by a touch; only the lamp may be switched off again, and its
 What is not drawn because it cannot be seen: in 5 frames, breaking glass; in fewer than 17, a second
 bite or touch; on fewer than 32 pixels, paint through a ring or a cross; paint in the complement of its
 brush's colour. An event is 3 frames or more from the start, the end and other events, of 17 (and in
-proportion of more); 3 of 9, 1 of 5.
+proportion of 13 and of more; a pane falls as fast in any clip); 3 of 9, 1 of 5.
 """
 
 from math import pi, sqrt

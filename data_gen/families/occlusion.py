@@ -2,7 +2,7 @@
 still there. A second body may stand by.
 
 The mover keeps its speed, so the number of frames in which nothing of it is seen follows from where
-it went; no frame shows a mere sliver of it. With fewer than nine frames there is no time to come
+it went, to about one; a frame may show a sliver of it. With fewer than nine frames there is no time to come
 back, so the mover only goes its way in the open.
 """
 

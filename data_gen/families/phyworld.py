@@ -5,7 +5,8 @@ PhyWorld's world is 10 x 10 units and a frame is 0.1 s; here the short side is 1
 keeps its 0.1 s, so a clip of 33 frames begins with PhyWorld's 32. train and test draw speeds and
 radii from its training ranges, heldout from its ranges outside of them. Balls that fly out of the
 frame are gone. A radius of 0.3 units is two pixels at a short side of 64; smaller pictures do not
-show it well.
+show it well, and the observer takes balls below 0.38 units for dirt at any size, so a clip with one is not
+judged right.
 """
 
 from dataclasses import dataclass
