@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import secrets
 import signal
 import sys
 from multiprocessing import get_context
@@ -34,15 +35,17 @@ def clean():
     return context
 
 
-def listen(channel, seconds):
-    """(whether it is right, why not), from the process of a point."""
+def listen(channel, seconds, key):
+    """(whether it is right, why not), from the process of a point, which knows the key."""
     try:
         for limit in (START, seconds):
             if not channel.poll(limit):
                 return False, f"not done after {seconds} seconds"
             answer = channel.recv_bytes(10_000)
-        right, why = json.loads(answer)
-    except (EOFError, OSError, ValueError):
+        said, right, why = json.loads(answer)
+        if said != key:
+            raise ValueError("another answer")
+    except (EOFError, OSError, TypeError, ValueError):
         return False, "the process ended without an answer: too much memory, or it ended itself"
     return right is True, str(why)
 
@@ -53,12 +56,12 @@ def grade(assignment, folder, only=None, seed=0, seconds=SECONDS):
     for index, point in enumerate(points_of(assignment)):
         if only and point.name not in only:
             continue
-        ours, theirs = context.Pipe(duplex=False)
-        args = (assignment, str(folder), index, seed, (seconds, MEMORY), theirs)
+        (ours, theirs), key = context.Pipe(duplex=False), secrets.token_hex()
+        args = (assignment, str(folder), index, seed, (seconds, MEMORY), key, theirs)
         process = context.Process(target=examine, args=args, daemon=True)
         process.start()
         theirs.close()
-        right, why = listen(ours, seconds)
+        right, why = listen(ours, seconds, key)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()

@@ -36,14 +36,18 @@ class Cheat(Exception):
 
 
 def read(folder):
-    """Raise Cheat where a file of a submission imports the reference, or looks into what calls it; SyntaxError
-    where it is not Python."""
-    paths = [path for path in sorted(folder.glob("**/*.py")) if "site-packages" not in path.parts]
+    """Raise Cheat where adapters.py, or a file of a submission that it leads to by imports, imports the
+    reference, or looks into what calls it; SyntaxError where it is not Python."""
+    paths = [folder / "adapters.py"]
     for path in paths:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path.name)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8-sig"), path.name)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)]
             for name in names:
+                own = [folder.joinpath(*name.split(".")), path.parent.joinpath(*name.split("."))]
+                found = [file for place in own for file in (place.with_suffix(".py"), place / "__init__.py")]
+                paths += [file for file in found if file.is_file() and file not in paths]
                 if name.split(".")[0] in REFERENCE:
                     raise Cheat(f"{path.name} imports {name}, which is not allowed here")
             word = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "value", None)
@@ -120,9 +124,9 @@ def attempt(folder, name, test, seed):
     return (False, attempts[0]) if attempts else (right, why)
 
 
-def examine(assignment, folder, index, seed, limits, channel):
-    """Test one point of an assignment; limits: (seconds, bytes). Sends "ready", and then, as JSON,
-    [whether it is right, why not]."""
+def examine(assignment, folder, index, seed, limits, key, channel):
+    """Test one point of an assignment; limits: (seconds, bytes). Sends "ready", and then, as JSON, [key, whether
+    it is right, why not], the key as nothing that the submission sends is to be taken for the answer."""
     os.setsid()  # so that whatever it starts ends with it
     seconds, memory = limits
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -130,6 +134,8 @@ def examine(assignment, folder, index, seed, limits, channel):
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # whatever it prints is not ours
         os.dup2(null, stream)
+    os.closerange(3, channel.fileno())  # what leads to other processes
+    os.closerange(channel.fileno() + 1, 4096)
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
     point = importlib.import_module(f"notebooks.assignments.{assignment}.checks").POINTS[index]
@@ -137,4 +143,4 @@ def examine(assignment, folder, index, seed, limits, channel):
     process._target = process._args = None  # which would lead to the channel
     channel.send_bytes(b"ready")
     right, why = attempt(Path(folder).resolve(), point.name, point.test, seed)
-    channel.send_bytes(json.dumps([right, " ".join(why.split())[:LONGEST]]).encode())
+    channel.send_bytes(json.dumps([key, right, " ".join(why.split())[:LONGEST]]).encode())

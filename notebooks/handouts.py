@@ -13,7 +13,7 @@ from pathlib import Path
 PLACE = Path(__file__).parent
 ASSIGNMENTS = PLACE / "assignments"
 TEACHERS = {"solution", "solutions", "sources", "source.py", "mutants.py", "handouts.py", "build.py"}
-TEACHERS |= {"TEACHING.md", "tests", ".ci"}
+TEACHERS |= {"TEACHING.md", "ANSWERS.md", "tests", ".ci"}
 
 
 def student(text):

@@ -133,6 +133,17 @@ HOSTILE = {
         REFUSED,
     ),
     "looks at its caller": ("import sys; return sys._getframe(1).f_locals['z']", REFUSED),
+    "forges an answer": (
+        "import os, struct\n    yes = struct.pack('!i', 14) + b'[\"\", true, \"\"]'\n"
+        "    for fd in range(3, 99):\n        try: os.write(fd, yes)\n        except OSError: pass\n"
+        "    os._exit(0)",
+        "ended without an answer",
+    ),
+    "passes for what it is not": (
+        "t = type('Equal', (torch.Tensor,), {'__torch_function__': classmethod(lambda *_: True)}); "
+        "return torch.zeros(2, tokens.shape[2] // (patch[0] * patch[1] * patch[2]), *grid).as_subclass(t)",
+        "a tensor is wanted",
+    ),
     "changes the measure": (
         "torch.equal = lambda a, b: True; "
         "return tokens.new_zeros(2, tokens.shape[2] // (patch[0] * patch[1] * patch[2]), *grid)",
@@ -184,6 +195,31 @@ def test_rubbish_on_the_screen_is_not_ours(submission, capfd):
 def test_an_import_of_the_reference_costs_all(submission):
     rows = rows_of("a3", submission("pass", "import mini_sora\n"), only=("rotate", "unpatchify"))
     assert {row["why"] for row in rows.values()} == {"a3.py imports mini_sora, which is not allowed here"}
+
+
+def test_files_that_the_submission_does_not_use_cost_nothing(submission):
+    folder = submission("pass", "import helper\n")
+    (folder / "helper.py").write_bytes(
+        b"\xef\xbb\xbfimport math\n"
+    )  # as some editors of Windows begin a file
+    (folder / "plot.py").write_text("import mini_sora\n")
+    (folder / "draft.py").write_text("def f(:\n")
+    assert {row["why"] for row in rows_of("a3", folder, only=("rotate",)).values()} == {""}
+    (folder / "helper.py").write_text("import mini_sora\n")
+    told = {row["why"] for row in rows_of("a3", folder, only=("rotate",)).values()}
+    assert told == {"helper.py imports mini_sora, which is not allowed here"}
+
+
+def test_torchs_own_attention_is_not_the_students(submission):
+    folder = submission("pass")
+    path = folder / "a3.py"
+    text = path.read_text()
+    begin = text.index("\n", text.index('"""', text.index('"""', text.index("def attention(")) + 3)) + 1
+    path.write_text(
+        text[:begin] + "    return F.scaled_dot_product_attention(q, k, v, mask)\n" + text[begin:]
+    )
+    told = rows_of("a3", folder, only=("attention",))
+    assert {row["why"] for row in told.values()} == {"that is torch's own attention: write yours"}
 
 
 def test_a_mistake_of_syntax_is_told_with_its_line(submission):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+TENSORS = (torch.Tensor, torch.nn.Parameter)  # and nothing that only passes for one
+
 
 @dataclass(frozen=True)
 class Point:
@@ -34,7 +36,7 @@ class Numbers:
 
 
 def shaped(found, shape, what="the shape"):
-    assert isinstance(found, torch.Tensor), f"{what}: a tensor is wanted, not {type(found).__name__}"
+    assert type(found) in TENSORS, f"{what}: a tensor is wanted, not {type(found).__name__}"
     assert tuple(found.shape) == tuple(shape), f"{what} is {tuple(found.shape)}, not {tuple(shape)}"
 
 
@@ -44,7 +46,7 @@ def close(a, b, atol=1e-4):
 
 
 def same(found, wanted, what, atol=1e-5):
-    assert isinstance(found, torch.Tensor), f"{what} is {type(found).__name__}, not a tensor"
+    assert type(found) in TENSORS, f"{what} is {type(found).__name__}, not a tensor"
     assert found.shape == wanted.shape, (
         f"{what} has the shape {tuple(found.shape)}, not {tuple(wanted.shape)}"
     )

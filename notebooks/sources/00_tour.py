@@ -94,7 +94,8 @@ flow(video=clip.video, latents=z, tokens=tokens)
 shapes(places=places)
 
 # %% [markdown]
-# **4. The prompt** is cut into pieces of words, and a small transformer turns each into a row of numbers.
+# **4. The prompt** is cut into pieces of words, with token 256 as its end, and a small transformer turns each into a row of
+# numbers.
 
 # %%
 pieces = sora.tokenizer.encode("a red circle moves left")

@@ -150,7 +150,7 @@ plt.show()
 # %% [markdown]
 # **Explain.** The first bits buy much, the last ones nothing. From 1e-4 to 1e-3 a good part of them goes, and nothing is
 # lost: they told the decoder what it does not need, or has not yet learned to use. (All five are below the VAE from above, the
-# one with the same weight, too: for these 100 steps the rate goes up again, and they are too few to come back. So compare the
+# one with the same weight, too: for these 100 steps the learning rate goes up again, and they are too few to come back. So compare the
 # five with one another. And 64 clips do not tell shares apart whose
 # intervals overlap as much as these.) Simpler latents are not free for long: at 1e-2, the bend, they cost nearly 1 dB,
 # and perhaps clips; at 1e-1 it is 3 dB: shapes blur, and the ceiling falls. This project takes 3e-4, where there are bits to spare.

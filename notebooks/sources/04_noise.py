@@ -145,8 +145,8 @@ plt.show()
 #
 # ## The way out: one step of DDPM
 #
-# Take two times, s < t. What do we know about z_s if we know z_t *and* z_0? Both are normal, so the answer is a
-# normal distribution again, by Bayes' rule:
+# Take two times, s < t. What do we know about z_s if we know z_t *and* z_0? By Bayes' rule it is as likely as z_s given
+# z_0, times z_t given z_s. Both are normal, and so is their product (add the exponents, and complete the square in z_s):
 #
 # $$q(z_s \mid z_t, z_0) = \mathcal N\!\left(\frac{\alpha_{t|s}\sigma_s^2}{\sigma_t^2} z_t +
 # \frac{\alpha_s \sigma_{t|s}^2}{\sigma_t^2} z_0,\; \frac{\sigma_{t|s}^2 \sigma_s^2}{\sigma_t^2}\right),

@@ -263,7 +263,7 @@ tell("against the velocity", figures)
 #
 # **1.** Break something in training so that there is no error message, the loss looks fine, and the clips are wrong. Say
 # what a person should have looked at to find it. (A few ideas: the prompts of a batch one place off; the last word of
-# each left out; one colour called another, or one direction. Mistake 3 shows how to change batches: `_replace(prompts=...)`.)
+# each left out; colours exchanged, or directions. Mistake 3 shows how to change batches: `_replace(prompts=...)`.)
 
 
 # %% tags=["exercise"]
@@ -289,7 +289,7 @@ def it_is_silent():
         f"the loss gives it away: it ends at {end:.3f}, without a mistake at {usual:.3f}"
     )
     share = show("my mistake", sora, losses)
-    return share < good_figures["all"] - 0.2 or STEPS < 10  # a fast run is too short for either
+    return share < good_figures["all"] - 0.1 or STEPS < 10  # a fast run is too short for either
 
 
 check(it_is_silent, "the clips are still right, or nearly as often as without it", "silent, and wrong")

@@ -56,7 +56,7 @@ for made, reports in families.values():
                              zip(made[:3], reports[:3], strict=True)], height=96)  # fmt: skip
 
 # %% [markdown]
-# **Explain.** Laws come last, as in the README's report of 64 clips a family (camera 86%, occlusion 84, change 81, bounce 64). Permanence,
+# **Explain.** Laws come last, as in the README's report (camera 86%, occlusion 84, change 84, bounce 64). Permanence,
 # space and marks can be had by keeping things as they were a frame ago; a law says exactly where they must be next, and the
 # checker knows it to a fraction of a pixel. Kang et al. found the same of larger models, and that more data of the same kind
 # does not carry the law to speeds that were not shown. And "from nowhere" is no rare accident: it is counted here in whole
@@ -150,8 +150,7 @@ strip(true[0], *(videos[0] for videos in runs.values()), labels=["true", *runs])
 
 # %% [markdown]
 # **Explain.** For four frames both are the same. Then the one drifts on, and the other starts again from the truth: what
-# remains is the error of four frames, however long the world goes on. And its first four frames are its worst: from one picture
-# it has to guess what moves and how fast; from a stretch it can see it. (A single agent that is lost counts as 32 pixels, and
+# remains is the error of four frames, however long the world goes on. (A single agent that is lost counts as 32 pixels, and
 # lifts the mean.) That is why an agent with a mediocre model, who looks, does
 # better than one with a good model and closed eyes. The third line is the floor: what the VAE alone costs.
 #

@@ -95,6 +95,11 @@ def check_velocity(function, seed):
     assert np.allclose(found, wanted), (
         f"{found.round(4)} is not {wanted.round(4)}, how far it goes by the time it takes"
     )
+    bent = path[:9].copy()
+    bent[1:4] += 0.05
+    assert np.allclose(function(bent), wanted), (
+        "from the first place to the last, whatever is between, and however many places there are"
+    )
 
 
 def check_direction(function, seed):
@@ -115,6 +120,7 @@ def check_direction(function, seed):
             "right, y is downwards"
         )
     assert function(np.array([[0, 0], [0.08, 0.08]])) != "still", "it has gone 0.113 in all, more than 0.1"
+    assert function(np.array([[0, 0], [0.06, 0.06]])) == "still", "it has gone 0.085 in all, less than 0.1"
     assert function(np.array([[0, 0], [0.15, 0]]), 0.2) == "still", "with least=0.2 a way of 0.15 is still"
 
 

@@ -7,8 +7,8 @@ from notebooks.assignments.measure import Numbers, Point, close, shaped
 
 
 def video(numbers):
-    """Two clips of nine frames of 4 x 6 pixels, in [-1, 1]."""
-    return numbers(2, 3, 9, 4, 6).tanh()
+    """Two clips of nine frames in [-1, 1], of 5 x 7 pixels, an odd number, of which every median is the same."""
+    return numbers(2, 3, 9, 5, 7).tanh()
 
 
 def true_chunks(x, stride):
@@ -60,11 +60,13 @@ def check_draw(function, seed):
     assert close(found, mean + deviation * noise), (
         "not mean + deviation * noise: the deviation is exp(logvar / 2)"
     )
-    leaf = logvar.clone().requires_grad_()
-    drawn = function(mean, leaf, noise).sum()
-    assert drawn.requires_grad, "no gradient reaches logvar"
-    drawn.backward()
-    assert leaf.grad is not None and leaf.grad.abs().sum() > 0, "no gradient reaches logvar"
+    for name in ("mean", "logvar"):
+        given = {"mean": mean, "logvar": logvar}
+        leaf = given[name] = given[name].clone().requires_grad_()
+        drawn = function(given["mean"], given["logvar"], noise)
+        assert drawn.requires_grad, f"no gradient reaches {name}"
+        drawn.sum().backward()
+        assert leaf.grad is not None and leaf.grad.abs().sum() > 0, f"no gradient reaches {name}"
 
 
 def check_divergence(function, seed):
@@ -93,7 +95,7 @@ def check_weights(function, seed):
     numbers = Numbers(seed)
     x, other = video(numbers), numbers.number(2, 5)
     found = function(x, 8.0)
-    shaped(found, (2, 1, 9, 4, 6), "the shape (B, 1, T, H, W)")
+    shaped(found, (2, 1, 9, 5, 7), "the shape (B, 1, T, H, W)")
     assert not close(found, function(x, other)), f"8 and {other:.2f} as body_weight give the same weights"
     flat = function(torch.full((1, 3, 1, 4, 4), 0.3), 8.0)
     assert close(flat, torch.ones_like(flat)), "where all is of one colour each pixel counts 1"
@@ -217,7 +219,7 @@ def check_scales(function, seed):
         "with the root of the cost"
     )
     mean = (deviation**2).mean().item()
-    assert abs(mean - 1) < 1e-3, f"the mean variance is {mean:.3f}, not 1"
+    assert abs(mean - 1) < 1e-2, f"the mean variance is {mean:.3f}, not 1"
 
 
 POINTS = [

@@ -206,11 +206,11 @@ def check_guidance(function, seed):
 
 
 def check_sample(function, seed):
-    case, asked = Case(seed), []
+    case, asked, shown = Case(seed), [], []
 
     def denoiser(z_t, t):
         """Knows the one clip that there is."""
-        asked.append(t.clone())
+        asked.append(t.clone()), shown.append(z_t.clone())
         assert tuple(t.shape) == (2, 4), f"t has the shape {tuple(t.shape)}, not (B, K): (2, 4)"
         alpha, sigma = (spread(f(t)) for f in (Cosine().alpha, Cosine().sigma))
         eps = (z_t - alpha * case.z_0) / sigma.clamp(min=1e-6)
@@ -230,6 +230,11 @@ def check_sample(function, seed):
         f"with a perfect denoiser the sample is off by up to {off:.2g}: each step goes from t to s, with the guesses of "
         "z_0 and eps in this order, and the last s is 0"
     )
+    for z_t, t in zip(shown, asked, strict=True):
+        alpha, sigma = (spread(f(t)) for f in (Cosine().alpha, Cosine().sigma))
+        assert close(z_t, alpha * case.z_0 + sigma * case.noise, 1e-3), (
+            "each step of DDIM keeps the guessed eps: z stays on the curve from the noise to the clip"
+        )
 
 
 POINTS = [

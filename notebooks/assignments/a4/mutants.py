@@ -187,5 +187,12 @@ MUTANTS = [
         "would end at 0",
     ),
     ("sample", "z_0, eps = guess", "eps, z_0 = guess", "in this order"),
+    ("sample", "z = ddim_step(z_0, eps, s)", "z = z_0", "keeps the guessed eps"),
+    (
+        "sample",
+        "z = ddim_step(z_0, eps, s)",
+        "z = ddim_step(z_0, torch.randn_like(eps), s)",
+        "keeps the guessed eps",
+    ),
     ("sample", "(z.shape[0], z.shape[2])", "(z.shape[0], z.shape[1])", "not (B, K)"),
 ]
