@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from data_gen import WorldError
 
@@ -220,15 +221,16 @@ def run_gallery(args):
 
 
 def run_bench(args):
-    for line in bench.report(preset(args.preset), args.device):
-        print(line, flush=True)
+    with progress_bar() as progress:
+        for line in bench.report(preset(args.preset), args.device, progress):
+            tqdm.write(line)
 
 
 def run_sweep(args):
     require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
     require(1 <= args.seeds <= 1000, f"--seeds is {args.seeds}; it must be from 1 to 1000")
-    with checkpoint.locked(args.output):
-        results = sweep.sweep(args.output, args.seeds, args.count)
+    with checkpoint.locked(args.output), progress_bar() as progress:
+        results = sweep.sweep(args.output, args.seeds, args.count, tqdm.write, progress)
     print(f"\n{sweep.table(results)}")
 
 
@@ -258,7 +260,8 @@ def explain(error):
     """The sentence for a mistake of the user's or the machine's limits; None for a mistake of ours."""
     if isinstance(error, UserError | WorldError):
         return str(error)
-    short = ("can't allocate memory", "out of memory", "DataLoader worker")  # of which one is killed for it
+    # A worker that needs too much is killed for it; one that is wrong has a traceback of its own.
+    short = ("can't allocate memory", "out of memory", "is killed by signal", "exited unexpectedly")
     if isinstance(error, MemoryError) or any(words in str(error) for words in short):
         return "out of memory; try a smaller --size, fewer --frames, a smaller --best-of, --preset or batch"
     if isinstance(error, OSError):

@@ -149,8 +149,10 @@ def sampling(sora):
     return rows
 
 
-def report(config, device="cpu"):
-    """All tables, as text for a terminal, a line at a time."""
+def report(config, device, progress):
+    """All tables, as text for a terminal, a line at a time; progress: called with (done, all, name) before
+    each table."""
+    progress(0, 4, "forward and backward")
     kinds = precisions(device)
     names = "".join(f"{str(kind).removeprefix('torch.'):>10}" for kind in kinds)
     yield f"{'forward and backward':32}{names}{'ratio':>8}"
@@ -158,16 +160,19 @@ def report(config, device="cpu"):
         yield f"{name:32}{''.join(f'{s:9.3f}s' for s in seconds)}{seconds[0] / seconds[-1]:8.2f}"
     if len(kinds) == 1:
         yield "(no bfloat16: this processor has no units for it)"
+    progress(1, 4, "training")
     yield f"\n{'training the DiT':32}{'tokens/s':>10}{'ratio':>8}{'waits for data':>16}{'a batch, once':>15}"
     base = None
     for name, speed, waited, ready in training(config, device=device):
         base = base or speed
         yield f"{name:32}{speed:10.0f}{speed / base:8.2f}{waited:16.1%}{ready:14.2f}s"
+    progress(2, 4, "optimizers")
     yield f"\n{'one optimizer step':32}{'seconds':>10}{'ratio':>8}"
     base = None
     for name, seconds in optimizers(config, device):
         base = base or seconds
         yield f"{name:32}{seconds:9.4f}s{seconds / base:8.2f}"
+    progress(3, 4, "sampling")
     yield f"\n{'sampling, seconds a clip':32}{'alone':>10}{'of 16':>10}"
     for name, alone, many in sampling(untrained(config, device)):
         yield f"{name:32}{alone:9.3f}s{many:9.3f}s"

@@ -128,9 +128,9 @@ def _manifest(directory):
     try:
         manifest = json.loads(path.read_bytes())
         sealed = isinstance(manifest, dict) and manifest["sha256"] == _seal(manifest)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         sealed = False
-    require(sealed, f"{path} is damaged: its checksum does not match; use another checkpoint")
+    require(sealed, f"{path} is damaged: its checksum does not match")
     version = manifest["format"]
     require(
         version <= FORMAT, f"{directory} has format {version}; this program reads up to {FORMAT}: update it"
@@ -150,17 +150,17 @@ def load(directory):
     tensors = {}
     for name, expected in manifest["files"].items():
         path = directory / Path(name).name
-        require(path.is_file(), f"{path} is missing; use another checkpoint")
+        require(path.is_file(), f"{path} is missing")
         data = path.read_bytes()
         intact = hashlib.sha256(data).hexdigest() == expected
-        require(intact, f"{path} is damaged: its checksum does not match; use another checkpoint")
+        require(intact, f"{path} is damaged: its checksum does not match")
         try:
             table = safetensors.torch.load(data)
         except Exception as error:
-            raise UserError(f"{path} is not a safetensors file; use another checkpoint") from error
+            raise UserError(f"{path} is not a safetensors file") from error
         for key, tensor in table.items():
             finite = not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-            require(finite, f"{path} holds a value in {key} that is not finite; use another checkpoint")
+            require(finite, f"{path} holds a value in {key} that is not finite")
         tensors[path.stem] = table
     return tensors, manifest["meta"]
 
@@ -168,7 +168,7 @@ def load(directory):
 def steps_of(folder):
     """The checkpoints of a run's folder, oldest first: [(step, directory)]."""
     found = Path(folder).glob("step-*")
-    return sorted((int(p.name[5:]), p) for p in found if p.name[5:].isdigit())
+    return sorted((int(p.name[5:]), p) for p in found if p.name[5:].isdecimal())
 
 
 def load_latest(folder, warn=print):
@@ -196,7 +196,7 @@ def load_weights(module, table, where):
     """Put a table of tensors into a module. Raises UserError where names or shapes do not match."""
     own = module.state_dict()
     wrong = sorted({*own} ^ {*table}) or [k for k in own if own[k].shape != table[k].shape]
-    require(not wrong, f"{where} does not fit its config: {wrong[:1]}; use another checkpoint")
+    require(not wrong, f"{where} does not fit its config: {wrong[:1]}")
     module.load_state_dict(table)
 
 

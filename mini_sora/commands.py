@@ -12,7 +12,7 @@ from tqdm import tqdm
 from . import checkpoint
 from .captioner import Captioner
 from .config import from_dict, reader, require
-from .data import action_numbers, read_actions
+from .data import read_actions
 from .evaluate import judge, judgement, sheet, verdict
 from .media import FITS, MOVIES, PICTURES, read_video
 from .model import SamplerConfig, check_size
@@ -115,7 +115,7 @@ def _asked(args):
     asked = _given(args, "size", "frames", "seconds", "direction", "strength", "factor", "expand")
     if done := getattr(args, "actions", None):
         several = args.command == "generate" and len(args.prompt)
-        asked["actions"] = np.tile(action_numbers(done, 1 + len(done)), (several or 1, 1))
+        asked["actions"] = [done] * (several or 1)
         if args.command in ("generate", "animate") and not asked.keys() & {"frames", "seconds"}:
             asked["frames"] = 1 + len(done)
     return asked

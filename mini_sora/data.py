@@ -47,6 +47,17 @@ def action_numbers(actions, frames):
     return np.array(names, np.int64)
 
 
+def numbers_of(actions):
+    """Actions of B videos, by name or as numbers, as a tensor of numbers (B, T - 1). Raises UserError."""
+    try:
+        if any(isinstance(row, tuple | list) and {*map(type, row)} == {str} for row in actions):
+            actions = [[ACTIONS.index(name) + 1 for name in row] for row in actions]
+        return torch.as_tensor(actions)
+    except (TypeError, ValueError, RuntimeError):
+        names = ", ".join(ACTIONS)
+        raise UserError(f"actions are names ({names}) or whole numbers, as many for each video") from None
+
+
 def read_actions(text):
     """Actions as text, right:8,stay,up:7 -> their names, one before each frame. Raises UserError."""
     names = []

@@ -102,12 +102,18 @@ def add_noise(schedule, z_0, eps, t):
     return per_frame(schedule.alpha(t), z_0) * z_0 + per_frame(schedule.sigma(t), z_0) * eps
 
 
+def check_target(kind):
+    """Raise UserError for a kind of prediction that there is not."""
+    require(kind in TARGETS, f"the target is {kind!r}; it is one of {', '.join(TARGETS)}")
+
+
 def target_of(schedule, kind, z_0, eps, t):
     """What a network of this kind is asked to predict, shaped like z_0."""
     if kind == "x":
         return z_0
     if kind == "eps":
         return eps
+    check_target(kind)
     return per_frame(schedule.alpha_dot(t), z_0) * z_0 + per_frame(schedule.sigma_dot(t), z_0) * eps
 
 
@@ -122,6 +128,7 @@ def guesses(schedule, kind, prediction, z_t, t):
         return prediction, (z_t - alpha * prediction) / sigma.clamp(min=1e-4)
     if kind == "eps":
         return (z_t - sigma * prediction) / alpha.clamp(min=1e-4), prediction
+    check_target(kind)
     alpha_dot, sigma_dot = per_frame(schedule.alpha_dot(t), z_t), per_frame(schedule.sigma_dot(t), z_t)
     scale = alpha * sigma_dot - sigma * alpha_dot
     z_0 = (sigma_dot * z_t - sigma * prediction) / scale
@@ -151,7 +158,8 @@ def draw_known(batch, frames, share, generator=None):
     """Which latent frames are given in training, as each task has it: (batch, frames) bool.
 
     In this share of clips a prefix (an image, the clip so far), a suffix, both ends, or frames here
-    and there are known, each kind as often; at least one frame is always left to make. With 4:
+    and there are known, each kind as often; at least one frame is always left to make. (Of two, both ends
+    would be all, so a quarter of these clips have none.) With 4:
 
         prefix  1 0 0 0     suffix  0 0 1 1     ends  1 0 0 1     anywhere  0 1 0 1
     """

@@ -9,6 +9,7 @@ import torch
 from data_gen import WorldError, check, parse
 
 from .data import on_all_cores, to_pixels, to_uint8
+from .model import at_once
 from .prompts import is_long
 from .video import FPS
 from .viz import contact_sheet
@@ -123,7 +124,8 @@ def sheet(videos, prompts, reports, count=24):
 def through_vae(vae, video):
     """Truth through the VAE, the best that any latent model can do: uint8 to uint8 (B, T, H, W, 3),
     and the PSNR of each clip in dB, (B,)."""
-    x, device = to_pixels(video), vae.latent_mean.device
-    rebuilt = torch.cat([vae.decode(vae.encode(part.to(device))).cpu() for part in x.split(64)])
+    x, device, (t, h, w) = to_pixels(video), vae.latent_mean.device, video.shape[1:4]
+    parts = x.split(at_once((1 + (t - 1) // 4) * h * w // 64))
+    rebuilt = torch.cat([vae.decode(vae.encode(part.to(device))).cpu() for part in parts])
     error = ((rebuilt - x) / 2).pow(2).mean((1, 2, 3, 4))
     return to_uint8(rebuilt), (-10 * error.log10()).numpy()

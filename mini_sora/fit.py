@@ -152,6 +152,14 @@ def has_compiler():
     return bool(os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++"))
 
 
+def check_means(config, device):
+    """Raise UserError where a FitConfig asks for means to speed that are not to be had here."""
+    able = not config.compile or has_compiler()
+    require(able, "compile needs a C++ compiler, such as g++; install one, or train without")
+    alone = not config.graphs or torch.device(device).type != "cuda" or parallel.place()[1] == 1
+    require(alone, "graphs is for one process; train without it, or without torchrun")
+
+
 def compiled(model):
     """{block: its forward, compiled}: once for all blocks of a kind, for all sizes above 1."""
     blocks = [module for name, module in model.named_modules() if re.search(r"blocks\.\d+$", name)]
@@ -228,6 +236,7 @@ def fit(
     """
     out, folder, (rank, ranks) = Path(out), Path(out) / "checkpoints", parallel.place()
     device = next(model.parameters()).device
+    check_means(config, device)
     dtype = compute_dtype(config.precision, device)
     setup = {"fit": to_dict(config), "seed": seed, **(setup or {})}
     place = {
@@ -276,12 +285,9 @@ def fit(
             lines.append(json.dumps({"step": step - 1, **figures}))
             bar.set_postfix({k: f"{v:.2f}" for k, v in figures.items()})
 
-    able = not config.compile or has_compiler()
-    require(able, "compile needs a C++ compiler, such as g++; install one, or train without")
     fused = compiled(model) if config.compile else {}
     recorded = config.graphs and device.type == "cuda"
     if recorded:
-        require(ranks == 1, "graphs is for one process; train without it, or without torchrun")
         torch.cuda.set_device(device)  # where graphs are recorded
     network = Recorded(partial(Cast, model, dtype)) if recorded else Cast(model, dtype)
     takes = [RecordedStep(o) if recorded and isinstance(o, Muon) else o.step for o in optimizers]

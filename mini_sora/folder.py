@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -78,20 +79,26 @@ def shots_of(place, size, files):
 def captions_of(place):
     """{file name: caption} of a directory, from its .txt files and its captions.csv, which comes first, as
     clips may be captioned anew."""
-    listed = {}
-    try:
-        words = {path.stem: path.read_text(encoding="utf-8-sig") for path in place.glob("*.txt")}
-        beside = [path for path in place.iterdir() if path.stem in words and path.suffix.lower() != ".txt"]
-        listed |= {path.name: words[path.stem] for path in beside}
-        if (place / "captions.csv").is_file():
-            how = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
-            with (place / "captions.csv").open(**how) as file:
-                for number, row in enumerate(csv.reader(file), 1):
-                    fine = len(row) == 2
-                    require(fine or not row, f"{place}/captions.csv, line {number}: not a name and a caption")
-                    if row:
-                        row[1].encode()  # a caption is text, and a name need not be
-                        listed[row[0].strip()] = row[1]
-    except (UnicodeError, csv.Error) as error:
-        raise UserError(f"the captions in {place} cannot be read ({error}); save them as UTF-8") from None
+    words, listed, table = {}, {}, place / "captions.csv"
+    for path in sorted(place.glob("*.txt")):
+        with _readable(path):
+            words[path.stem] = path.read_text(encoding="utf-8-sig")
+    beside = [path for path in place.iterdir() if path.stem in words and path.suffix.lower() != ".txt"]
+    listed |= {path.name: words[path.stem] for path in beside}
+    if table.is_file():
+        how = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+        with _readable(table), table.open(**how) as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                require(len(row) in (0, 2), f"{table}, line {number}: not a name and a caption")
+                if row:
+                    row[1].encode()  # a caption is text, and a name need not be
+                    listed[row[0].strip()] = row[1]
     return listed
+
+
+@contextmanager
+def _readable(path):
+    try:
+        yield
+    except (UnicodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}); save it as UTF-8") from None

@@ -195,7 +195,7 @@ class Gallery:
         shown = clip(video, f"a clip without an end: {other.caption}", "a loop", loops=True)
         return [*cards, card(other.caption, shown, **self.smoothness(other, np.r_[video, video[:1]]))]
 
-    def smoothness(self, scene, video, most=1.5):
+    def smoothness(self, scene, video):
         """A verdict on whether anything jumps."""
         step = float(largest_step(paths([video], [scene]))[0])
         said = (
@@ -203,7 +203,7 @@ class Gallery:
             if step < 100
             else "the body is not always seen"
         )
-        return {"verdict": f"{said} ({most} asked)", "right": step <= most}
+        return {"verdict": f"{said} (1.5 asked)", "right": step <= 1.5}
 
     def edit(self):
         cards = []

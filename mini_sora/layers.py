@@ -83,7 +83,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a squared ReLU between (So et al. 2021, Primer): as good as GELU, faster."""
+    """Two linear layers with a squared ReLU between (So et al. 2021, Primer), faster here than GELU."""
 
     def __init__(self, width, ratio=4):
         super().__init__()

@@ -68,6 +68,8 @@ def _pictures(path, kind):
         file = Image.open(path, formats=[kind])
     with file:
         for i in itertools.count():
+            if i and kind == "JPEG":  # a telephone's picture may have others behind it, as for depth
+                return
             try:
                 file.seek(i)
             except EOFError:

@@ -23,6 +23,7 @@ BATCH = 64  # clips that go through a network at a time, or fewer where they are
 @dataclass(frozen=True)
 class SamplerConfig:
     """How noise becomes latents: schedule and target are the training's, the rest can be asked for.
+    sampler, steps: see samplers.py; shift: above 1, more of the steps are near the noise (sampling_times);
     guidance: how far to go past the prediction without the prompt and without the frames that are known, at
     noise times between guide_from and guide_to; best_of: how many videos to make, of which the
     fittest is kept (see Pipeline.fitness); 1 to extend and to edit, unless asked for there."""
@@ -85,7 +86,8 @@ class ModelConfig:
 
 
 def at_once(tokens):
-    """How many clips of so many patches each go through a network at a time."""
+    """How many clips of so many patches each go through a network at a time: together they hold no more
+    patches than four of the longest clips, and no more pairs, which attention compares, than one of these."""
     return max(1, min(BATCH, 4 * MAX_TOKENS // tokens, (MAX_TOKENS // tokens) ** 2))
 
 

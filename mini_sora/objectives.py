@@ -15,7 +15,7 @@ from .diffusion import SCHEDULES, diffusion_loss, draw_known
 from .fit import compute_dtype, unit_noise
 from .folder import Folder
 from .prompts import next_token_loss
-from .text import tokenize
+from .text import encoded, tokenize
 from .vae import vae_loss
 
 
@@ -93,7 +93,7 @@ def expander_objective(sora):
 
     def loss(forward, captions, generator):
         frames, pairs = captions
-        fitting = [pair for pair in pairs if len(sora.tokenizer.encode(pair[1])) <= most]
+        fitting = [pair for pair in pairs if len(encoded(sora.tokenizer, pair[1])) <= most]
         require(fitting, f"no long caption has as few as text.max_tokens, {most}; set it higher")
         brief, long = zip(*fitting, strict=True)
         tokens, mask = sora.tokenize(brief)

@@ -8,21 +8,27 @@ import torch
 from torch import distributed
 
 
+def several():
+    """Whether torchrun started several processes."""
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1
+
+
+def own_device(device):
+    """The device of this process: of several, each has the GPU of its number."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if several() and str(device).startswith("cuda") else device
+
+
 def begin(device):
-    """Join the other processes, if torchrun started several; returns this one's device."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return device
-    cuda = torch.device(device).type == "cuda"
-    if cuda:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    if not distributed.is_initialized():
+    """Join the other processes, if there are several."""
+    if several() and not distributed.is_initialized():
+        cuda = torch.device(device).type == "cuda"
+        if cuda:
+            torch.cuda.set_device(device)
         # The group's threads can abort an exit. They end when the group is left and nothing else holds it, as
         # the defaults in this module would, which the first step imports, were it not imported before.
         import_module("torch.distributed.nn")
         distributed.init_process_group("nccl" if cuda else "gloo")
         atexit.register(distributed.destroy_process_group)
-    return device
 
 
 def place():

@@ -150,8 +150,9 @@ class Pipeline:
         given=None,
         known=None,
         start=1.0,
-        actions=None,
         lengthen=False,
+        /,
+        actions=None,
         tell=None,
         progress=None,
         watch=None,
@@ -162,9 +163,10 @@ class Pipeline:
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
         known: which latent frames of them stay, (K,) bool, by default none; start: the noise time that
-        the others begin at; actions: (B, T - 1); lengthen: whether short prompts are told at length first;
-        tell: called with the B texts that were filmed; progress: with (done, all) steps; watch: with
-        (done, guess of z_0), for each part of the batch. Returns (B, *shape).
+        the others begin at; lengthen: whether short prompts are told at length first. What follows may be
+        among a user's options: actions: (B, T - 1); tell: called with the B texts that were filmed; progress:
+        with (done, all) steps; watch: with (done, guess of z_0), for each part of the batch. Returns
+        (B, *shape).
 
         Of best_of videos of each prompt, each of other noise and another expansion, the fittest is kept (see
         fitness).
@@ -203,11 +205,12 @@ class Pipeline:
         noise = draw_noise(z.shape[1:], [torch.Generator().manual_seed(2 * SEEDS - 1)], self.device)
         for i in range(0, len(z), batch):
             part = slice(i, i + batch)
-            z_0, done = z[part], None if actions is None else actions[part].to(self.device)
-            t, denoiser = z_0.new_full((len(z_0), z_0.shape[2]), JUDGED_AT), self._reader(prompts[part], done)
+            z_0, taken = z[part], None if actions is None else actions[part].to(self.device)
+            t = z_0.new_full((len(z_0), z_0.shape[2]), JUDGED_AT)
+            denoiser = self._reader(prompts[part], taken)
             error = squared_error(denoiser, SCHEDULES[how.schedule](), how.target, z_0, t, noise)
-            told = self.captioner.likelihood(self.decode(z_0), prompts[part])
-            found.append(told - LOSS_COUNTS * error.mean((1, 2, 3, 4)).log())
+            likelihood = self.captioner.likelihood(self.decode(z_0), prompts[part])
+            found.append(likelihood - LOSS_COUNTS * error.mean((1, 2, 3, 4)).log())
         return torch.cat(found)
 
     @functools.cached_property
@@ -222,9 +225,9 @@ class Pipeline:
         made, batch = [], self._batch(shape)
         parts = math.ceil(len(prompts) / batch)
 
-        def tell(part, done, z_0):
+        def after_step(index, done, z_0):
             if progress:
-                progress(part * how.steps + done, parts * how.steps)
+                progress(index * how.steps + done, parts * how.steps)
             if watch:
                 watch(done, z_0)
 
@@ -235,16 +238,15 @@ class Pipeline:
             if given is not None:
                 t = torch.where(mask, 0.0, start)
                 z = add_noise(schedule, given[part], noise, t)
-            done = None if actions is None else actions[part].to(self.device)
+            taken = None if actions is None else actions[part].to(self.device)
             # Both are told the actions: guidance goes towards the prompt, and what is known, alone.
-            conditional, unconditional = (self._reader(texts, done) for texts in (prompts[part], [""]))
+            conditional, unconditional = (self._reader(texts, taken) for texts in (prompts[part], [""]))
             if known.any():
                 unconditional = unaware(unconditional, schedule, mask, noise)
             denoiser = guide(conditional, unconditional, how.guidance, how.guide_from, how.guide_to)
-            told = {"generators": sources[part], "watch": functools.partial(tell, i // batch)}
-            made.append(
-                sample(denoiser, schedule, kind, z, how.sampler, how.steps, mask, start, how.shift, **told)
-            )
+            watched = functools.partial(after_step, i // batch)
+            where = (how.sampler, how.steps, mask, start, how.shift)
+            made.append(sample(denoiser, schedule, kind, z, *where, sources[part], watched))
         return torch.cat(made)
 
     def tokenize(self, texts):
@@ -273,5 +275,5 @@ def prompts_of(prompt):
 def warn_unknown(sora, prompt):
     """Say which words of a prompt the model never saw; it will guess what they mean."""
     if unknown := sora.unknown_words(prompt):
-        names = ", ".join(repr(word) for word in dict.fromkeys(unknown[:8]))
+        names = ", ".join(repr(word[:40]) for word in dict.fromkeys(unknown[:8]))
         print(f"warning: training never showed {names}; the video may ignore it", file=sys.stderr)

@@ -85,7 +85,8 @@ class ExpanderTraining:
 class TrainConfig:
     """Everything that decides a run: the grids, the model, and its trainings. A batch is so many
     clips of the model's own size and length, or as many tokens of another. start: a shipped preset, or the
-    directory of a run, whose VAE is kept and whose text encoder and DiT learn on; none: from scratch."""
+    directory of a run, whose VAE is kept and whose text encoder and DiT learn on; none: from scratch; judged:
+    clips of each row of its report; seed: of all that is drawn."""
 
     start: str = ""
     judged: int = 256
@@ -288,7 +289,7 @@ class Captioning:
 class CaptionerTraining:
     """Everything that decides a captioner. A batch is so many clips of the model's own size and length, or as
     many tokens of another. start: a shipped captioner, or the directory of a run, to learn on from; none:
-    from scratch."""
+    from scratch; judged: clips of each row of its report; seed: of all that is drawn."""
 
     start: str = ""
     judged: int = 256

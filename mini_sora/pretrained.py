@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from . import checkpoint
-from .config import require
+from .config import UserError, require
 
 WEIGHTS = Path(__file__).parent / "weights"
 KINDS = {"config": "a model of videos", "captioner": "a captioner"}  # of model, by a key in its meta
@@ -27,7 +27,11 @@ def load_pretrained(name, kind):
     """Weights by name: (tensors, meta, directory), see checkpoint.load. kind: of KINDS, what they must be
     of. Raises UserError."""
     place = located(name)
-    tensors, meta = checkpoint.load(place)
+    try:
+        tensors, meta = checkpoint.load(place)
+    except UserError as error:
+        again = "install Mini-Sora again" if place.parent == WEIGHTS else "train --resume makes a run's again"
+        raise UserError(f"{error}; {again}") from None
     what = next((KINDS[key] for key in KINDS if key in meta), "a training checkpoint")
     require(kind in meta, f"{place} is {what}, not {KINDS[kind]}; give other weights")
     return tensors, meta, place
@@ -42,7 +46,7 @@ def check_device(device):
     """Raise UserError unless torch can compute on this device."""
     try:
         torch.zeros(1, device=device).cpu()  # which the device "meta" cannot do
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         absent = "cuda" in str(device) and not torch.cuda.is_available()
         reason = "there is no CUDA GPU here" if absent else str(error).splitlines()[0]
         require(False, f"the device {str(device)!r} cannot be used: {reason}; use --device cpu")

@@ -1,7 +1,7 @@
 """Prompt expansion: a short prompt, told at length, before it is filmed.
 
 A long prompt leaves less open, so a model follows it better; but people write short ones. Betker et al.
-2023 (DALL-E 3, section 4) and Sora let a language model write the long one. Here it is a small decoder
+2023 (DALL-E 3, section 3.5) and Sora let a language model write the long one. Here it is a small decoder
 (Vaswani et al. 2017): the DiT's text encoder reads the short prompt, and the decoder writes token by
 token. It learns from pairs of captions of the same scenes.
 """

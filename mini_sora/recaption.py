@@ -17,7 +17,7 @@ from .objectives import reused
 from .prompts import next_token_loss
 from .report import digest, keep, show
 from .rows import Row
-from .text import Tokenizer, tokenize
+from .text import Tokenizer, encoded, tokenize
 from .train import Run
 from .viz import progress_bar
 
@@ -53,7 +53,7 @@ def captioner_objective(writer, tokenizer, most):
 
     def loss(forward, shots, generator):
         device = writer.embedding.weight.device
-        fitting = [i for i, caption in enumerate(shots.prompts) if len(tokenizer.encode(caption)) <= most]
+        fitting = [i for i, caption in enumerate(shots.prompts) if len(encoded(tokenizer, caption)) <= most]
         require(fitting, f"no caption has as few as model.max_tokens, {most}; set it higher")
         captions = [shots.prompts[i] for i in fitting]
         tokens, filled = (x.to(device) for x in tokenize(tokenizer, captions, most))

@@ -76,15 +76,12 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
     asked = TASKS if able and {"shapes", "shapes-simple"} & {*sora.config.families} else {}
     tasks = {name: task for name, task in asked.items() if only in name}
     require(rows or tasks, f"no row of the report has {only!r} in its name")
-    about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed}
-    if sampling.get("best_of", sora.config.sampling.best_of) > 1:
-        about |= {"captioner": digest(sora.captioner), "fitness": [JUDGED_AT, LOSS_COUNTS]}
-    about = json.loads(json.dumps(about | {"sampling": sampling}))
+    about = about_of(sora, seed, **sampling)
     report = about | {"rows": {}, "tasks": {}, "figures": []}
     if resume:
         report = kept(folder)
         require(report, f"{folder} has no report to go on with; replace it with --force")
-        same = {name: report.get(name) for name in about} == about
+        same = about.items() <= report.items()
         require(same, f"the report in {folder} is of other weights or settings; choose another directory")
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
     calls |= {name: partial(task, sora, count, seed=seed, **sampling) for name, task in tasks.items()}
@@ -151,6 +148,14 @@ def kept(folder):
     except (OSError, ValueError):
         report = None
     return report if isinstance(report, dict) else {}
+
+
+def about_of(sora, seed=0, **sampling):
+    """What a report is of: the model, how it is sampled, and what chooses among its videos."""
+    about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed}
+    if sampling.get("best_of", sora.config.sampling.best_of) > 1:
+        about |= {"captioner": digest(sora.captioner), "fitness": [JUDGED_AT, LOSS_COUNTS]}
+    return json.loads(json.dumps(about | {"sampling": sampling}))
 
 
 def digest(model):

@@ -3,12 +3,9 @@
 import itertools
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from data_gen import FAMILIES, make_batch
 
 from .config import require
-from .data import action_numbers
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def film(sora, row, clips, seed=0, **sampling):
     prompts = [row.prompt(clip) for clip in clips]
     asked = {"frames": row.frames, "seed": seed, **sampling}
     if row.family == "play" and sora.config.dit.actions:
-        asked["actions"] = np.stack([action_numbers(clip.actions, row.frames) for clip in clips])
+        asked["actions"] = [clip.actions for clip in clips]
     if row.given:
         made = sora.animate([clip.video[0] for clip in clips], prompts, **asked)
     else:

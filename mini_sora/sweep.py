@@ -110,9 +110,10 @@ def variant(name, seed, folder, count):
     return scores(judge(videos, [clip.caption for clip in clips]))["all"], seconds
 
 
-def sweep(folder, seeds=3, count=256, progress=print):
+def sweep(folder, seeds, count, say, progress):
     """All variants and seeds into a folder, one to a core; what is there already is not done again.
 
+    say: called with a line about each that is done; progress: with (done, all, its name).
     Returns {name: {seed: [right, seconds]}}, the seconds of training, or of one clip, on one core.
     """
     folder = Path(folder)
@@ -124,13 +125,19 @@ def sweep(folder, seeds=3, count=256, progress=print):
         raise UserError(f"{kept} is damaged; delete it to judge again what is trained there") from None
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
     first, *others = TRAININGS
-    for names in ([first], [*others, *SAMPLINGS]):  # which take the VAE of the first, or all of it
-        left = [(n, s) for s in map(str, range(seeds)) for n in names if s not in results.get(n, {})]
+    rounds = [
+        [(n, s) for s in map(str, range(seeds)) for n in names if s not in results.get(n, {})]
+        for names in ([first], [*others, *SAMPLINGS])  # which take the VAE of the first, or all of it
+    ]
+    done, every = 0, sum(map(len, rounds))
+    for left in rounds:
         for place, (share, seconds) in share_out([partial(variant, *job, folder, count) for job in left]):
             name, seed = left[place]
             results.setdefault(name, {})[seed] = [share, seconds]
             write_file(kept, json.dumps(saved, indent=1).encode())
-            progress(f"seed {seed}, {name}: {share:.1%} right, {seconds:.2f} s")
+            say(f"seed {seed}, {name}: {share:.1%} right, {seconds:.2f} s")
+            done += 1
+            progress(done, every, name)
     return results
 
 

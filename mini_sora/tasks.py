@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from .config import require
-from .data import to_pixels, to_uint8
+from .data import numbers_of, to_pixels, to_uint8
 from .model import check_size
 from .pipeline import Pipeline, prompts_of
 from .samplers import sources_of
@@ -31,13 +31,13 @@ class MiniSora(Pipeline):
 
         prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; frames:
         T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length
-        is made window by window; seed: of the first video, the next has the next; actions: whole
-        numbers (B, T - 1), what is done before each frame but the first, 0 for none, for a model that
-        knows actions; expand: whether a short prompt is told at length first, where no actions are given (see
-        Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list of B texts
-        that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig): of best_of
-        videos, or their first windows, each of other noise and another expansion, the fittest is kept (see
-        Pipeline.fitness). The same seed and arguments give the same video. Raises UserError.
+        is made window by window; seed: of the first video, the next has the next; actions: what is done
+        before each frame but the first, for a model that knows actions: their names, B lists of T - 1, or
+        whole numbers (B, T - 1), 0 for none; expand: whether a short prompt is told at length first, where no
+        actions are given (see Pipeline.expand); options: progress, a callable given (done, all); tell, one
+        given the list of B texts that were filmed; and best_of, sampler, steps, guidance and the like (see
+        SamplerConfig): of best_of videos, or their first windows, each of other noise and another expansion,
+        the fittest is kept (see Pipeline.fitness). Same seed, same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
@@ -57,10 +57,11 @@ class MiniSora(Pipeline):
     ):
         """As generate, piece by piece as they are made: yields uint8 (B, n, H, W, 3), T frames in all.
         What it holds in memory does not grow with T."""
-        prompts, size = prompts_of(prompt), size or self.config.size
+        prompts, size = prompts_of(prompt), self.config.size if size is None else size
         if seconds is not None:
             require(frames is None, "give frames or seconds, not both")
-            require(0 < seconds < 1e4, f"seconds is {seconds}; it must be above 0 and below 10000")
+            fine = isinstance(seconds, int | float | np.number) and 0 < seconds < 1e4
+            require(fine, f"seconds is {seconds!r}; it must be a number above 0 and below 10000")
             frames = 1 + 4 * max(1, round(seconds * FPS / 4))
         frames = self.config.frames if frames is None else frames
         check_size(size, frames)
@@ -69,9 +70,9 @@ class MiniSora(Pipeline):
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
         # What goes on from there is given, and need not agree with what an expansion says of the beginning.
-        how = {"lengthen": expand and actions is None, "tell": tell, **options}
-        told = part(progress, 0, whole, frames)
-        z = self._film(prompts, sources, shape, actions=first, progress=told, **how)
+        given = None, None, 1.0, expand and actions is None
+        how = {"actions": first, "progress": part(progress, 0, whole, frames), "tell": tell, **options}
+        z = self._film(prompts, sources, shape, *given, **how)
         clip = self.decode(z)
         yield clip
         told = part(progress, whole, frames - whole, frames)
@@ -146,7 +147,7 @@ class MiniSora(Pipeline):
         require(video is None or size is None, "size is that of the video; leave it out")
         if video is None:
             check_added(frames, self._own)
-            self._reach(size or self.config.size, frames)
+            self._reach(self.config.size if size is None else size, frames)
             told = {"expand": expand, "tell": tell, "progress": part(progress, 0, 1, 2)}
             video = self.generate(prompt, size, seed=seed, **told, **options)
             progress = part(progress, 1, 1, 2)
@@ -166,7 +167,7 @@ class MiniSora(Pipeline):
         actions = self._actions(actions, prompts, clips.shape[1])
         sources, z = sources_of(seed, len(prompts)), self.encode(clips)
         options = {"best_of": 1, **options}
-        z = self._film(prompts, sources, shape, z, start=strength, actions=actions, **options)
+        z = self._film(prompts, sources, shape, z, None, strength, actions=actions, **options)
         return answer(prompt, self.decode(z))
 
     def upscale(self, video, factor=2, prompt=None, strength=0.3, seed=0, **options):
@@ -177,7 +178,7 @@ class MiniSora(Pipeline):
         """
         prompt = prompt_of(video) if prompt is None else prompt
         clips = clips_of(video, prompt)
-        require(0 < factor <= 16, f"factor is {factor}; it must be above 0, and at most 16")
+        require(1 <= factor <= 16, f"factor is {factor}; it must be from 1 to 16")
         self.config.latent_shape([round(side * factor) for side in clips.shape[2:4]], clips.shape[1])
         large = resized(to_pixels(clips), factor)
         large = large[0] if isinstance(prompt, str) else list(large)
@@ -192,6 +193,7 @@ class MiniSora(Pipeline):
         """
         chunk = self.config.vae.time_stride
         window = self._window(clip.shape[2:4], clip.shape[1] + frames)
+        # The last frame that there is, in frames; what is left to make, and all below, in latent frames.
         at, left = clip.shape[1] - 1, frames // chunk
         most = min(at // chunk, window - 1)
         z = self.encode(clip[:, -(1 + chunk * most) :]) if z is None else z
@@ -201,11 +203,10 @@ class MiniSora(Pipeline):
             clip = clip[:, -(1 + chunk * keep) :]
             head = torch.cat([self.encode(clip[:, :1]), z[:, :, z.shape[2] - keep :]], dim=2)
             first = at - chunk * keep
-            done = None if actions is None else actions[:, first : first + chunk * (keep + new)]
+            taken = None if actions is None else actions[:, first : first + chunk * (keep + new)]
             told = part(progress, frames - chunk * left, chunk * new, frames)
-            z, piece = self._fill(
-                prompts, sources, head, new, head[:, :, :0], actions=done, progress=told, **sampling
-            )
+            how = {"actions": taken, "progress": told, **sampling}
+            z, piece = self._fill(prompts, sources, head, new, head[:, :, :0], **how)
             yield piece
             sampling["best_of"] = 1  # what begins well goes on well, and a minute has sixty windows
             clip, at, left = np.concatenate([clip, piece], axis=1), at + chunk * new, left - new
@@ -224,10 +225,10 @@ class MiniSora(Pipeline):
             new = min(window - 1 - keep, left)
             first = chunk * (left - new)  # of the frames that come after the single one, which none leads to
             before = None if actions is None else F.pad(actions, (1, 0))
-            done = None if actions is None else before[:, first : first + chunk * (new + keep)]
+            taken = None if actions is None else before[:, first : first + chunk * (new + keep)]
             told = part(progress, frames - chunk * left, chunk * new, frames)
-            some, tail = {"actions": done, "progress": told, **sampling}, z[:, :, :keep]
-            z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, tail, **some)
+            how = {"actions": taken, "progress": told, **sampling}
+            z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, z[:, :, :keep], **how)
             yield piece
             sampling["best_of"] = 1
             z, left = z[:, :, 1:], left - new
@@ -269,13 +270,13 @@ class MiniSora(Pipeline):
         return self.encode(np.concatenate([clip[:, :1], clip[:, : chunk * count]], axis=1))[:, :, 1:]
 
     def _actions(self, actions, prompts, frames):
-        """Actions as a tensor, or None. Raises UserError unless there is one of those that the model
-        knows before each frame of each video but the first."""
+        """Actions, by their names or as whole numbers, as a tensor, or None. Raises UserError unless there is
+        one of those that the model knows before each frame of each video but the first."""
         if actions is None:
             return None
-        most = self.config.dit.actions
+        most, shape = self.config.dit.actions, (len(prompts), frames - 1)
         require(most, "this model knows no actions; leave them out")
-        actions, shape = torch.as_tensor(actions), (len(prompts), frames - 1)
+        actions = numbers_of(actions)
         fine = actions.shape == shape and not actions.is_floating_point()
         require(fine, f"actions are {actions.dtype} {(*actions.shape,)}; they are whole numbers {shape}")
         fine = ((actions >= 0) & (actions <= most)).all()
@@ -306,7 +307,7 @@ def clips_of(video, prompt):
     clips = [v.frames if isinstance(v, Video) else np.asarray(v) for v in videos]
     clips = [clip[None] if clip.ndim == 3 else clip for clip in clips]
     fine = len({clip.shape for clip in clips}) == 1 and clips[0].ndim == 4 and clips[0].shape[3] == 3
-    fine = fine and all(clip.dtype == np.uint8 for clip in clips)
+    fine = fine and all(clip.dtype == np.uint8 and clip.size for clip in clips)
     require(fine, "a picture is uint8 (H, W, 3), a video (T, H, W, 3), and those of a list have one shape")
     count = 1 if isinstance(prompt, str) else len(prompt)
     require(len(clips) == count, f"{len(clips)} videos and {count} prompts do not match; give one for each")
@@ -323,7 +324,7 @@ def prompt_of(video):
 
 
 def resized(x, factor):
-    """Videos (B, 3, T, H, W) in [-1, 1], larger by bicubic interpolation: uint8 (B, T, H', W', 3)."""
+    """Videos (B, 3, T, H, W) in [-1, 1], resized by bicubic interpolation: uint8 (B, T, H', W', 3)."""
     size = tuple(round(side * factor) for side in x.shape[3:])
     large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
     return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))

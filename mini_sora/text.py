@@ -159,9 +159,9 @@ class TextBlock(nn.Module):
         return x + self.norm2(self.feed_forward(x))
 
 
-@functools.lru_cache(2**18)
-def _encode(tokenizer, prompt):
-    """As tokenizer.encode, remembered, as training shows a batch many times, one of hundreds."""
+@functools.lru_cache(2**16)  # a batch comes again after hundreds of others
+def encoded(tokenizer, prompt):
+    """As tokenizer.encode, remembered."""
     return tokenizer.encode(prompt)
 
 
@@ -171,7 +171,7 @@ def tokenize(tokenizer, prompts, max_tokens, multiple=1):
     rows = []
     for prompt in prompts:
         # No merge in practice spells 64 bytes, so a text this long need not be read to be refused.
-        row = _encode(tokenizer, prompt) if len(prompt) <= 64 * max_tokens else None
+        row = encoded(tokenizer, prompt) if len(prompt) <= 64 * max_tokens else None
         if row is None or len(row) > max_tokens:
             count = f"{len(row)} tokens" if row else f"{len(prompt)} characters"
             begin = f"the prompt {prompt[:40]!r}..."

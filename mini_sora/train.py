@@ -15,12 +15,12 @@ from . import checkpoint, parallel
 from .config import difference, require, to_dict
 from .data import Captions, cores, to_pixels
 from .evaluate import faithful, judge, scores, sheet, spread, through_vae
-from .fit import fit, read_metrics
+from .fit import check_means, fit, read_metrics
 from .model import Sora
 from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
 from .pretrained import check_device
 from .prompts import Writer
-from .report import digest, evaluate, keep, show, table
+from .report import about_of, digest, evaluate, keep, kept, show, table
 from .rows import Row, film, rows_of
 from .tasks import MiniSora
 from .text import Tokenizer, tokenize, words_of
@@ -28,6 +28,7 @@ from .vae import VAE
 from .viz import progress_bar
 
 NETWORKS = ("vae", "dit", "expander", "network")  # each one's training leaves a directory of its name
+MOST = 1e9  # parameters
 # What a run leaves in --out, its settings last.
 LEAVES = (*NETWORKS, "model", "report", "training.txt", "config.json")
 
@@ -40,8 +41,9 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
     resume on another machine too; quiet: no bars. Prints a table at the end. Returns (model, report); of
     several processes (torchrun) the first alone has a report. Raises UserError.
     """
-    device = parallel.begin(device)
+    device = parallel.own_device(device)
     check_device(device)
+    parallel.begin(device)
     out, leads = Path(out), parallel.place()[0] == 0
     settings = out / "config.json"
     if leads:
@@ -98,6 +100,8 @@ class Run:
         self.config, self.out, self.device, self.quiet = config, out, device, quiet
         self.options = {"resume": resume, "inexact": inexact, "quiet": quiet, "seed": config.seed}
         self.rows = []
+        for name in config.trained:
+            check_means(getattr(config, name).fit, device)
         self.start = self.load_start() if config.start else None
 
     def timed(self, name, stage, *inputs):
@@ -116,8 +120,8 @@ class Run:
         lines.append(f"{'total':10}{sum(row[1] for row in self.rows):8.1f}")
         return "\n".join(lines)
 
-    def log(self, lines=60):
-        """How the run went, as text: on what, its stages, and the course of each training."""
+    def log(self):
+        """How the run went, as text: on what, its stages, and the course of each training, 60 lines each."""
         on = f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}"
         found = [
             f"torch {torch.__version__}, {self.device}, {on}, seed {self.config.seed}",
@@ -130,7 +134,7 @@ class Run:
                 continue
             steps, looks = [r for r in rows if "loss" in r], [r for r in rows if "loss" not in r]
             found += ["", f"{name}{'step':>9}{'loss':>9}{'gradient':>10}{'s a step':>10}{'waited':>8}"]
-            span = max(1, len(steps) // lines)
+            span = max(1, len(steps) // 60)
             for i in range(0, len(steps), span):
                 part = steps[i : i + span]
                 mean = {key: sum(row[key] for row in part) / len(part) for key in part[0]}
@@ -163,15 +167,24 @@ class Stages(Run):
 
     def check(self):
         """Raise UserError for what would be found only when much is trained."""
-        model, own = self.config.model, (self.config.model.size, self.config.model.frames)
-        if self.config.data.folder:
-            stream(self.config, 1)
-            return
-        asked = {own, *((row.size, row.frames) for row in rows_of(model))}
-        if model.versatile:  # which is asked to upscale, too
+        c, model = self.config, self.config.model
+        with torch.device("meta"):
+            parameters = sum(p.numel() for part in (VAE(model.vae), Sora(model)) for p in part.parameters())
+        many = f"the networks have {parameters:.1e} parameters, at most {MOST:.0e}"
+        require(parameters <= MOST, f"{many}: choose a smaller width, fewer layers or blocks")
+        asked = {(model.size, model.frames), *((row.size, row.frames) for row in rows_of(model))}
+        if c.data.folder:
+            asked = {(model.size, max(stream(c, 1).frames))}
+        elif model.versatile:  # which is asked to upscale, too
             asked.add((tuple(2 * side for side in model.size), model.frames))
         for size, frames in asked:
             model.latent_shape(size, frames)
+        shown = stream(c, 32)
+        own = [prompt for _, prompt in shown.shots] if c.data.folder else []
+        self.prompts = own or [prompt for i in range(64) for prompt in shown[i].prompts]
+        merges = model.text.merges
+        self.tokenizer = self.start.tokenizer if self.start else Tokenizer.train(self.prompts, merges)
+        tokenize(self.tokenizer, self.prompts, model.text.max_tokens)
 
     def run(self):
         vae = self.timed("vae", self.train_vae)
@@ -240,19 +253,12 @@ class Stages(Run):
     def train_dit(self, vae):
         c, how = self.config, self.config.dit
         torch.manual_seed(c.seed + 1)
-        shown = stream(c, 32)
-        own = [prompt for _, prompt in shown.shots] if c.data.folder else []
-        words = own or [prompt for i in range(64) for prompt in shown[i].prompts]
-        if self.start:
-            network, tokenizer, known = self.start.sora, self.start.tokenizer, self.start.words
-        else:
-            network, known = Sora(c.model).to(self.device), frozenset()
-            tokenizer = Tokenizer.train(words, c.model.text.merges)
-        tokenize(tokenizer, words, c.model.text.max_tokens)  # to refuse what is too long before training
-        model = c.model
+        network = self.start.sora if self.start else Sora(c.model).to(self.device)
+        known = self.start.words if self.start else frozenset()
+        model, tokenizer = c.model, self.tokenizer
         if c.data.folder:  # of clips that the captioner knows nothing of
             model = replace(model, sampling=replace(model.sampling, best_of=1))
-        sora = MiniSora(model, vae, network, tokenizer, known.union(words_of(" ".join(words))))
+        sora = MiniSora(model, vae, network, tokenizer, known.union(words_of(" ".join(self.prompts))))
         if self.start and not how.fit.steps:
             return sora, "", f"that of {c.start}"
 
@@ -302,7 +308,7 @@ class Stages(Run):
         if self.config.data.folder:
             return self.look(sora)
         folder = self.out / "report"
-        begun = self.options["resume"] and (folder / "report.json").exists()
+        begun = self.options["resume"] and about_of(sora).items() <= kept(folder).items()
         with progress_bar(hidden=self.quiet) as progress:
             report = evaluate(sora, self.config.judged, folder=folder, resume=begun, progress=progress)
         right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]

@@ -48,11 +48,11 @@ def check_writable(path, force=False):
         ) from error
 
 
-def filmstrip(frames, count=None, gap=1):
+def filmstrip(frames, count=None):
     """Frames side by side: uint8 (T, H, W, 3) -> (H, about T * W, 3); count thins them out evenly."""
     if count and count < len(frames):
         frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
-    edge = np.full((frames.shape[1], gap, 3), 255, np.uint8)
+    edge = np.full((frames.shape[1], 1, 3), 255, np.uint8)
     return np.concatenate([part for frame in frames for part in (frame, edge)][:-1], axis=1)
 
 
@@ -92,7 +92,10 @@ class Video:
 
 def encode(frames, suffix, scale=None):
     """A video file as bytes. frames: uint8 (H, W, 3) each, taken one by one, so that they may still
-    be in the making; the rest as in Video.save."""
+    be in the making; the rest as in Video.save. Raises UserError."""
+    require(suffix in FORMATS, f"there is no format {suffix!r}; a video is {', '.join(FORMATS)}")
+    fine = scale is None or (isinstance(scale, int) and scale >= 1)
+    require(fine, f"scale is {scale}; it is a whole number from 1")
     buffer = io.BytesIO()
     if suffix == ".png":
         strip = filmstrip(np.stack(list(frames)))
@@ -133,6 +136,8 @@ def _write_mp4(frames, buffer):
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "12"})
         stream.pix_fmt = "yuv420p"
         for i, frame in enumerate(frames):
+            odd = [(0, side % 2) for side in frame.shape[:2]]  # sides are even in this format
+            frame = np.pad(frame, [*odd, (0, 0)], mode="edge")
             if i == 0:
                 stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

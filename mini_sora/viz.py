@@ -17,18 +17,17 @@ def _png(figure):
     return buffer.getvalue()
 
 
-def contact_sheet(videos, titles, columns=2, count=9):
-    """Filmstrips under their titles, as one picture.
+def contact_sheet(videos, titles):
+    """Filmstrips under their titles, two in a row, as one picture.
 
     videos: a list of uint8 (T, H, W, 3); titles: (text, good) for each; good False is written in
-    red, True in green, None in black; count: frames shown of each clip. Returns PNG bytes.
+    red, True in green, None in black. Returns PNG bytes.
     """
-    rows = -(-len(videos) // columns)
-    strips = [filmstrip(video, count) for video in videos]
+    rows = -(-len(videos) // 2)
+    strips = [filmstrip(video, 9) for video in videos]
     aspect = max(strip.shape[0] / strip.shape[1] for strip in strips)
-    width = 11 / columns
-    figure = Figure(figsize=(11, rows * (width * aspect + 0.42)), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure = Figure(figsize=(11, rows * (5.5 * aspect + 0.42)), layout="constrained")
+    axes = list(figure.subplots(rows, 2, squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
     for axis, strip, (title, good) in zip(axes, strips, titles, strict=False):

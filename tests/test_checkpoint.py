@@ -170,6 +170,9 @@ def test_the_newest_good_checkpoint_is_found(saved):
     warnings = []
     assert checkpoint.load_latest(saved.parent, warnings.append)[1]["step"] == 3
     assert "step-0000012" in warnings[0]
+    (newer / "manifest.json").write_bytes(b"[" * 100_000)
+    (saved.parent / "step-²").mkdir()
+    assert checkpoint.load_latest(saved.parent, warnings.append)[1]["step"] == 3
     (saved / "manifest.json").write_bytes(b"{}")
     with pytest.raises(UserError, match="every checkpoint"):
         checkpoint.load_latest(saved.parent, warnings.append)

@@ -57,6 +57,8 @@ def test_unknown_words_are_named(smoke_run, tmp_path, capsys):
     argv = ["generate", "a red dog jumps", "-o", str(tmp_path / "d.gif"), "--weights", str(smoke_run)]
     assert main(argv) == 0
     assert "'dog', 'jumps'" in capsys.readouterr().err
+    assert main([argv[0], "x" * 100_000, *argv[2:], "--force"]) == 2
+    assert len(capsys.readouterr().err) < 500
 
 
 @pytest.fixture(scope="module")

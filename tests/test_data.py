@@ -17,6 +17,7 @@ from data_gen import WorldError, make_clip
 from data_gen.board import ACTIONS
 from mini_sora import checkpoint, parallel
 from mini_sora import data as data_module
+from mini_sora.__main__ import explain
 from mini_sora.config import UserError
 from mini_sora.data import (
     Course,
@@ -217,6 +218,12 @@ def test_a_mistake_in_a_shared_call_ends_all(monkeypatch, kind):
         list(share_out([mistake] + [partial(time.sleep, 60)] * 8))
     gc.collect()
     assert time.monotonic() - began < 30 and not multiprocessing.active_children()
+
+
+def test_a_mistake_of_ours_in_a_shared_call_is_not_one_of_memory(monkeypatch):
+    with pytest.raises(KeyError) as found:
+        list(share_out([partial({}.__getitem__, "key")] * 2, 2))
+    assert explain(found.value) is None
 
 
 ORPHAN = """

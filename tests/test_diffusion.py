@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
+from mini_sora.config import UserError
 from mini_sora.diffusion import (
     DDPM,
     SCHEDULES,
@@ -70,6 +71,13 @@ def test_targets_are_conversions_of_one_another(schedule, kind):
     got = guesses(schedule, kind, target_of(schedule, kind, z_0, eps, t), z_t, t)
     torch.testing.assert_close(got[0], z_0, atol=2e-4, rtol=1e-3)
     torch.testing.assert_close(got[1], eps, atol=2e-4, rtol=1e-3)
+
+
+def test_a_target_that_there_is_not_is_refused():
+    z_0, eps, t = draw()
+    for function in (target_of, guesses):
+        with pytest.raises(UserError, match="'epsilon'; it is one of eps, v, x"):
+            function(Cosine(), "epsilon", z_0, eps, t)
 
 
 def test_noise_time_is_per_frame():

@@ -89,6 +89,18 @@ def test_a_photo_is_turned_as_its_camera_was(tmp_path):
     assert frames.shape == (48, 32, 3) and frames[:, 20:].min() > 200 and frames[:, :12].max() < 50
 
 
+def test_a_telephones_picture_is_its_first(tmp_path):
+    """Behind it there may be others, here one that is cut off."""
+    made = tmp_path / "p.jpg"
+    others = [Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))]
+    Image.new("RGB", (64, 64), "red").save(made, "MPO", save_all=True, append_images=others)
+    with Image.open(made) as image:
+        assert image.n_frames == 2
+    made.write_bytes(made.read_bytes()[:-2000])
+    video = read_video(made)
+    assert video.shape == (1, 32, 32, 3) and (abs(video.astype(int) - (255, 0, 0)) < 4).all()
+
+
 def test_a_film_is_turned_as_its_camera_was(tmp_path):
     clip = np.zeros((9, 64, 96, 3), np.uint8)
     clip[:, :32] = 255

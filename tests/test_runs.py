@@ -1,5 +1,6 @@
 """The command that trains: runs that go on, that start afresh, and that were interrupted."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 
 import pytest
 import torch
+from PIL import Image
 
+from mini_sora import fit as fit_module
 from mini_sora.__main__ import main
 from mini_sora.checkpoint import steps_of
 
@@ -28,13 +31,22 @@ def test_force_deletes_runs_only(tmp_path, fails):
     ).read_text()
 
 
-def test_a_run_that_is_refused_leaves_nothing(tmp_path, fails):
+def test_a_run_that_is_refused_leaves_nothing(tmp_path, fails, monkeypatch):
     out, clips = tmp_path / "run", tmp_path / "clips"
     clips.mkdir()
     assert "nowhere" in fails("train", "--preset", "smoke", "--out", out, "--start", "nowhere")
     assert "no videos" in fails("train", "--preset", "smoke", "--out", out, "--data", clips)
     large = ["--model.size", "256x256", "--data.sides", "256", "--data.wide", "false", "--data.frames", "17"]
     assert "patches" in fails("train", "--preset", "small", "--out", out, *large)
+    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
+    frames[0].save(clips / "a.gif", save_all=True, append_images=frames[1:], duration=4000)
+    (clips / "a.txt").write_text("all red")
+    large = ["--model.size", "256x256", "--data.frames", "33"]
+    assert "patches" in fails("train", "--preset", "small", "--out", out, "--data", clips, *large)
+    wide = ["--model.dit.width", "4080", "--model.dit.heads", "2", "--model.dit.layers", "256"]
+    assert "e+10 parameters" in fails("train", "--preset", "smoke", "--out", out, *wide)
+    monkeypatch.setattr(fit_module, "has_compiler", lambda: False)
+    assert "C++" in fails("train", "--preset", "smoke", "--out", out, "--dit.fit.compile", "true")
     assert not out.exists()
 
 
@@ -44,6 +56,16 @@ def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(part, smoke_run, tm
     shutil.rmtree(tmp_path / "run" / part / "checkpoints")
     argv = ("train", "--preset", "smoke", "--out", tmp_path / "run", "--resume")
     assert "not the checkpoints" in fails(*argv)
+
+
+@pytest.mark.parametrize("spoilt", ["{", '{"digest": "another"}'])
+def test_a_report_that_is_damaged_or_of_another_model_is_made_anew(smoke_run, tmp_path, spoilt):
+    run = shutil.copytree(smoke_run, tmp_path / "run")
+    report = run / "report" / "report.json"
+    whole = json.loads(report.read_text())["rows"]
+    report.write_text(spoilt)
+    assert main(["train", "--preset", "smoke", "--out", str(run), "--resume"]) == 0
+    assert json.loads(report.read_text())["rows"] == whole
 
 
 @pytest.mark.parametrize("spoilt", ["{", "[1]", '{"loss": 1}'])

@@ -26,27 +26,31 @@ def test_a_sweep_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "BASE", TINY)
     monkeypatch.setattr(sweep, "TRAININGS", {"base": {}, "words": {"model.dit.pooled": "false"}})
     monkeypatch.setattr(sweep, "SAMPLINGS", {"ddpm": {"sampler": "ddpm"}})
-    said, film = [], sweep.film
+    said, told, film = [], [], sweep.film
 
     def noting(sora, row, clips, **sampling):  # in the processes of the sweep
         (tmp_path / f"asked-{os.getpid()}-{time.time_ns()}").write_text(repr(sampling))
         return film(sora, row, clips, **sampling)
 
     monkeypatch.setattr(sweep, "film", noting)
-    results = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
+
+    def asked(count):
+        return sweep.sweep(tmp_path, 2, count, said.append, lambda *at: told.append(at))
+
+    results = asked(4)
     assert set(results) == {"base", "words", "ddpm"} and len(said) == 6
-    asked = sorted(path.read_text() for path in tmp_path.glob("asked-*"))
-    assert asked == ["{'sampler': 'ddpm'}"] * 2 + ["{}"] * 4
+    filmed = sorted(path.read_text() for path in tmp_path.glob("asked-*"))
+    assert filmed == ["{'sampler': 'ddpm'}"] * 2 + ["{}"] * 4
     assert all(set(row) == {"0", "1"} and row["0"][1] > 0 for row in results.values())
     vaes = [(tmp_path / "0" / name / "vae" / "metrics.jsonl").read_text() for name in ("00", "01")]
     assert vaes[0] == vaes[1]  # shared
     lines = sweep.table(results).splitlines()
     assert sum(line.startswith(("base", "words", "ddpm")) for line in lines) == 3
 
-    again = sweep.sweep(tmp_path, seeds=2, count=4, progress=said.append)
-    assert len(said) == 6 and again == results
+    assert [at[:2] for at in told] == [(n, 6) for n in range(1, 7)]
+    assert asked(4) == results and len(said) == len(told) == 6
     with pytest.raises(UserError, match="judged by 4 clips, not by 5"):
-        sweep.sweep(tmp_path, seeds=2, count=5)
+        asked(5)
 
 
 @pytest.mark.parametrize("name", sweep.TRAININGS)

@@ -186,7 +186,7 @@ def test_long_videos_are_made_window_by_window(smoke):
 def test_actions_go_with_their_frames(smoke, monkeypatch):
     seen = []
 
-    def film(prompts, sources, shape, given=None, known=None, actions=None, **options):
+    def film(prompts, sources, shape, *given, actions=None, **options):
         seen.append(actions)
         return torch.zeros(len(prompts), *shape)
 
@@ -203,9 +203,13 @@ def test_actions_go_with_their_frames(smoke, monkeypatch):
     smoke.extend(CLIPS[0, :17], PROMPT, 32, "backward", actions=actions)
     before = np.pad(actions, ((0, 0), (1, 0)))  # none leads to the first frame
     assert [part.tolist() for part in seen] == [before[:, i : i + 16].tolist() for i in (24, 16, 8, 0)]
-    for wrong in (actions[0], actions[:, :47], actions + 2, actions - 1, actions + 0.5):
+    wrong = [actions[0], actions[:, :47], actions + 2, actions - 1, actions + 0.5, ["up"], [["jump"] * 48]]
+    for some in [*wrong, [["up"] * 48, ["up"]], 3]:
         with pytest.raises(UserError, match="whole numbers"):
-            smoke.generate(PROMPT, frames=49, actions=wrong)
+            smoke.generate(PROMPT, frames=49, actions=some)
+    seen.clear()
+    smoke.generate(PROMPT, actions=[("stay", "left", "right", "up") * 4])
+    assert seen[0].tolist() == [[1, 2, 3, 4] * 4]
 
 
 @pytest.mark.parametrize("frames", [1, 5])
@@ -272,6 +276,10 @@ def test_alone_or_in_a_batch(smoke, name):
         (lambda s: s.animate(CLIPS[0, 0], PROMPT, frames=16), "16 frames"),
         (lambda s: s.generate(PROMPT, frames="17"), "17 frames do not work"),
         (lambda s: s.generate(PROMPT, size=32), "the size 32"),
+        (lambda s: s.generate(PROMPT, size=0), "the size 0"),
+        (lambda s: s.generate(PROMPT, start=0.5), "no option 'start'"),
+        (lambda s: s.animate(CLIPS[0, 0], PROMPT, lengthen=True), "no option 'lengthen'"),
+        (lambda s: s.extend(CLIPS[0, :0], PROMPT), "a picture is uint8"),
         (lambda s: s.generate(PROMPT, size=(32,)), "two sides"),
         (lambda s: s.extend(CLIPS[0], PROMPT, 15), "15 frames cannot be added"),
         (lambda s: s.extend(CLIPS[0], PROMPT, 0), "0 frames cannot be added"),
@@ -289,8 +297,10 @@ def test_alone_or_in_a_batch(smoke, name):
         (lambda s: s.upscale(CLIPS[0, :17], 2), "say with prompt"),
         (lambda s: s.upscale(CLIPS[0, :17], 1.1, PROMPT), "side"),
         (lambda s: s.upscale(CLIPS[0, :17], float("nan"), PROMPT), "factor"),
+        (lambda s: s.upscale(CLIPS[0, :17], 0.5, PROMPT), "factor"),
         (lambda s: s.generate(PROMPT, frames=17, seconds=2), "not both"),
         (lambda s: s.generate(PROMPT, seconds=float("nan")), "seconds"),
+        (lambda s: s.generate(PROMPT, seconds="2"), "seconds"),
         (lambda s: s.generate([]), "no prompt"),
         (lambda s: s.generate(PROMPT, actions=np.zeros((1, 16), int)), "knows no actions"),
         (lambda s: s.connect(CLIPS[0], CLIPS[1], PROMPT, actions=np.zeros((1, 16), int)), "no actions lead"),

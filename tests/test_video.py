@@ -42,6 +42,22 @@ def test_mp4_plays_back(tmp_path):
     assert np.abs(np.stack(back)[:, 96, 144].astype(int) - frames[:, 8, 12]).max() < 30
 
 
+def test_mp4_has_even_sides(tmp_path):
+    av = pytest.importorskip("av")
+    Video(np.full((5, 97, 101, 3), 90, np.uint8)).save(tmp_path / "v.mp4", scale=1)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        (image, *rest) = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert image.shape == (98, 102, 3) and np.abs(image.astype(int) - 90).max() < 4 and len(rest) == 4
+
+
+@pytest.mark.parametrize(
+    "suffix, scale, word", [(".avi", None, ".avi"), (".gif", 0, "0"), (".gif", 1.5, "1.5")]
+)
+def test_what_is_no_file_of_a_video_is_refused(suffix, scale, word):
+    with pytest.raises(UserError, match=word):
+        Video(FRAMES).to_bytes(suffix, scale)
+
+
 def test_nothing_is_overwritten_without_force(tmp_path):
     video = Video(FRAMES)
     video.save(tmp_path / "v.gif")
