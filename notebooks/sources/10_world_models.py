@@ -56,7 +56,7 @@ for made, reports in families.values():
                              zip(made[:3], reports[:3], strict=True)], height=96)  # fmt: skip
 
 # %% [markdown]
-# **Explain.** Laws come last, as in the README's report (camera 86%, occlusion 84, change 84, bounce 64). Permanence,
+# **Explain.** Laws come last, as in the README's report (camera 90%, occlusion 86, change 84, bounce 65). Permanence,
 # space and marks can be had by keeping things as they were a frame ago; a law says exactly where they must be next, and the
 # checker knows it to a fraction of a pixel. Kang et al. found the same of larger models, and that more data of the same kind
 # does not carry the law to speeds that were not shown. And "from nowhere" is no rare accident: it is counted here in whole
