@@ -166,7 +166,7 @@ class Stages(Run):
         return start
 
     def check(self):
-        """Raise UserError for what would be found only when much is trained."""
+        """Read the prompts, and raise UserError for what would be found only when much is trained."""
         c, model = self.config, self.config.model
         with torch.device("meta"):
             parameters = sum(p.numel() for part in (VAE(model.vae), Sora(model)) for p in part.parameters())
