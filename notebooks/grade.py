@@ -20,7 +20,7 @@ from .guard import examine
 
 SECONDS, MEMORY = 60, 6 * 2**30  # for each point
 START = 120  # seconds until a process is ready
-ASSIGNMENTS = ("a1", "a2", "a3", "a4", "a5")
+NAMES = ("a1", "a2", "a3", "a4", "a5")
 
 
 def points_of(assignment):
@@ -31,16 +31,17 @@ def points_of(assignment):
 def clean():
     """Where processes come from that have not computed yet, but have read what they need."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([f"notebooks.assignments.{name}.checks" for name in ASSIGNMENTS])
+    context.set_forkserver_preload([f"notebooks.assignments.{name}.checks" for name in NAMES])
     return context
 
 
 def listen(channel, seconds, key):
     """(whether it is right, why not), from the process of a point, which knows the key."""
     try:
-        for limit in (START, seconds):
+        busy = f"the grader's process did not start in {START} seconds: is this machine busy?"
+        for limit, why in ((START, busy), (seconds, f"not done after {seconds} seconds")):
             if not channel.poll(limit):
-                return False, f"not done after {seconds} seconds"
+                return False, why
             answer = channel.recv_bytes(10_000)
         said, right, why = json.loads(answer)
         if said != key:
@@ -85,7 +86,7 @@ def table(name, results):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m notebooks.grade", description=__doc__.splitlines()[0])
-    parser.add_argument("assignment", choices=ASSIGNMENTS)
+    parser.add_argument("assignment", choices=NAMES)
     parser.add_argument("submissions", nargs="+", metavar="DIR", help="a directory with adapters.py")
     parser.add_argument("-o", "--output", help="a file for the grades, as JSON")
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are tested with")

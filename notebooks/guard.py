@@ -90,7 +90,7 @@ def tools():
 
 def explain(error, folder):
     """An exception in one sentence, with the last line of the submission that it went through."""
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError) and str(error) == "your turn":  # torch raises it, too
         return "not implemented yet"
     if isinstance(error, AssertionError | Cheat):
         return str(error) or "wrong"

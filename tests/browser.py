@@ -79,6 +79,7 @@ class Browser:
 
     def open(self, url):
         """Open a page and wait until it is loaded."""
+        self.events.clear()  # a late one would be of the page before
         self.ask("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())

@@ -21,7 +21,7 @@ def scenes(family, count):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parse_reads_back_what_describe_writes(family):
-    for seed, scene in scenes(family, 120):
+    for seed, scene in scenes(family, 200):
         facts, short = FAMILIES[family].facts(scene), describe(scene, seed)
         told = parse(short)
         assert told and {key: facts.get(key) for key in told} == told, short

@@ -10,7 +10,6 @@ from data_gen import events
 from data_gen.check import compare
 from data_gen.events import area, break_up, centroid, cut, fall_time, flights, shatter, way_round
 from data_gen.families import change
-from data_gen.grammar import Reader
 from data_gen.scene import FPS, PALETTE
 
 SQUARE = [-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j]
@@ -152,21 +151,6 @@ def test_what_is_changed_stays_changed():
 
 
 # The words.
-
-
-@pytest.mark.parametrize("long", [True, False])
-def test_captions_come_back_as_facts(long):
-    reader = Reader([change.GRAMMAR])
-    for i in range(600):
-        rng = np.random.default_rng((7, i))
-        scene = change.sample(rng, (32, 32), (17, 17, 9, 5, 1)[i % 5], "train")
-        facts, sentences = change.facts(scene), change.tell(scene, rng, long)
-        read = reader.read(". ".join(sentences))
-        words = sum(len(sentence.split()) for sentence in sentences)
-        if long:
-            assert read == facts and 60 <= words <= 135
-        else:
-            assert all(facts.get(key) == value for key, value in read.items()) and words <= 14
 
 
 def test_only_a_lamp_that_goes_off_again_is_told_to_be_undone():

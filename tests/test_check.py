@@ -1,17 +1,29 @@
 """data_gen.observe and check: truth is accepted, whatever is wrong is rejected, and why."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data_gen import FAMILIES, WorldError, check, make_batch, make_clip, observe, parse
+from data_gen import FAMILIES, WorldError, check, make_batch, make_clip, observe, parse, verify
+from data_gen.__main__ import main as data_gen
 from data_gen.check import compare
 from data_gen.families import shapes
 from data_gen.faults import FAULTS, plant
 from data_gen.gallery import SHOWN
 from data_gen.render import draw
 from data_gen.verify import blurred, judged
+
+
+def test_verify_tells_what_is_missed(monkeypatch, capsys):
+    monkeypatch.setattr(verify, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(verify, "judged", lambda *_: False)
+    assert data_gen(["verify", "--clips", "3", "--scenes", "20", "--only", "play"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    accepted = next(line for line in lines if line.startswith("play "))
+    rejected = next(line for line in lines if line.startswith("all "))
+    assert accepted.endswith("MISSED") and not rejected.endswith("MISSED")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -46,6 +58,18 @@ def test_planted_faults_are_rejected(family, fault):
             report = check(*planted, clip.actions)
             assert not report.ok and report.why, (clip.long_caption, fault)
     assert (shown > 0) == (family in ONLY.get(fault, SHOWN))
+
+
+def test_truth_has_the_camera_and_what_happens():
+    assert make_clip("camera", 0).truth["camera"].forward.shape == (17, 3)
+    happened = 0
+    for seed in range(8):
+        clip = make_clip("bounce", seed)
+        told = [(e.what, e.who, e.whom) for e in clip.truth["events"]]
+        told = [(what, *sorted(who)) if what == "meets" else (what, *who) for what, *who in told]
+        assert tuple(told[:3]) == clip.facts["scene", "events"][:3]
+        happened += len(told)
+    assert happened > 8
 
 
 @pytest.mark.parametrize("family", SHOWN)

@@ -135,10 +135,12 @@ def test_guidance():
 
 def test_time_sampling():
     g = torch.Generator().manual_seed(0)
-    uniform = TimeSampling("uniform")((20_000,), g)
-    assert abs(uniform.mean() - 0.5) < 0.01 and uniform.min() > 0 and uniform.max() <= 1
+    uniform = TimeSampling("uniform")((500_000,), g)
+    assert abs(uniform.mean() - 0.5) < 0.01 and 1e-4 <= uniform.min() < 2e-4 and uniform.max() <= 1
     late = TimeSampling("logit-normal", 1.0)((20_000,), g)
     torch.testing.assert_close(torch.logit(late).mean(), torch.tensor(1.0), atol=0.03, rtol=0)
+    torch.testing.assert_close(torch.logit(late).std(), torch.tensor(1.0), atol=0.03, rtol=0)
+    assert TimeSampling("logit-normal", -10.0)((9,), g).min() >= 1e-4
 
 
 def test_known_frames_are_drawn_as_the_tasks_have_them():

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mini_sora.dit import DiT, DiTConfig
+from mini_sora.fit import Cast
 
 CONFIG = DiTConfig(patch=(1, 2, 2), width=24, layers=2, heads=2, actions=4)
 
@@ -37,6 +38,13 @@ def test_blocks_are_the_identity_at_initialisation():
     _z, _t, text, mask = inputs()
     angles = torch.randn(18, 6)
     assert torch.equal(model.blocks[0](x, torch.randn(2, 3, 24), text, mask, angles), x)
+
+
+def test_it_computes_in_bfloat16():
+    model, (z, t, text, mask) = woken(), inputs()
+    exact = model(z, t, text, mask)
+    rounded = Cast(model, torch.bfloat16)(z, t, text.bfloat16(), mask)
+    assert rounded.dtype == torch.float32 and 0 < (exact - rounded).norm() < 0.2 * exact.norm()
 
 
 @pytest.mark.parametrize("grid", [(1, 4, 4), (5, 4, 6), (2, 8, 14), (9, 6, 2)])

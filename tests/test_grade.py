@@ -10,7 +10,7 @@ import pytest
 from notebooks import grade as grading
 from notebooks import handouts, mutants
 
-NAMES = grading.ASSIGNMENTS
+NAMES = grading.NAMES
 SAMPLE = [
     (name, next(mutant for mutant in mutants.mutants_of(name) if mutant[0] == point))
     for name in NAMES
@@ -210,14 +210,20 @@ def test_files_that_the_submission_does_not_use_cost_nothing(submission):
     assert told == {"helper.py imports mini_sora, which is not allowed here"}
 
 
-def test_torchs_own_attention_is_not_the_students(submission):
-    folder = submission("pass")
+@pytest.mark.parametrize(
+    ("everywhere", "line"),
+    [
+        ("", "return F.scaled_dot_product_attention(q, k, v, mask)"),
+        ("", "if mask is not None: return F.scaled_dot_product_attention(q, k, v, mask)"),
+        ("from torch.nn.functional import scaled_dot_product_attention as f\n", "return f(q, k, v, mask)"),
+    ],
+)
+def test_torchs_own_attention_is_not_the_students(submission, everywhere, line):
+    folder = submission("pass", everywhere)
     path = folder / "a3.py"
     text = path.read_text()
     begin = text.index("\n", text.index('"""', text.index('"""', text.index("def attention(")) + 3)) + 1
-    path.write_text(
-        text[:begin] + "    return F.scaled_dot_product_attention(q, k, v, mask)\n" + text[begin:]
-    )
+    path.write_text(f"{text[:begin]}    {line}\n{text[begin:]}")
     told = rows_of("a3", folder, only=("attention",))
     assert {row["why"] for row in told.values()} == {"that is torch's own attention: write yours"}
 

@@ -28,6 +28,13 @@ WORLD_READERS = {"data", "evaluate", "compare", "rows", "measures", "report", "r
 
 def imports(path):
     """(package or None for a relative import, module names) of every import in a file."""
+    for package, module in written(path):
+        own = package == "mini_sora" and path.parent.name == package and "." in module
+        yield (None, module.split(".")[1]) if own else (package, module)
+
+
+def written(path):
+    """The imports of a file, as they are written."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name.split(".")[0], alias.name) for alias in node.names)

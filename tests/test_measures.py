@@ -309,8 +309,8 @@ def test_psnr_and_overlap_are_what_they_are_by_hand():
     assert np.isnan(compare.path(a[0], "blue")).all()
 
 
-def test_only_the_colour_is_changed():
-    for clip in measures.scenes_of(Truth(pytest.MonkeyPatch()), 8, 5, bodies=(1, 2)):
+def test_only_the_colour_is_changed(truth):
+    for clip in measures.scenes_of(truth, 8, 5, bodies=(1, 2)):
         scene, caption = measures.recolored(clip)
         (old, *rest), (new, *same) = clip.scene.bodies, scene.bodies
         assert dataclasses.replace(new, color=old.color) == old and same == rest and new.color != old.color

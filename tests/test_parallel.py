@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from test_fit import Net
 
-from mini_sora import checkpoint
-from mini_sora.fit import FitConfig, fit, step_generator
+from mini_sora import checkpoint, parallel
+from mini_sora.config import UserError
+from mini_sora.fit import FitConfig, check_means, fit, step_generator
 from mini_sora.tasks import MiniSora
 
 CONFIG = FitConfig(steps=6, warmup=2, precision="float32", save_every=6, preview_every=6)
@@ -46,6 +48,17 @@ def both():
         return sum(losses) / 2
 
     return mean
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+    assert parallel.own_device("cuda") == "cuda"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert (parallel.own_device("cuda"), parallel.own_device("cpu")) == ("cuda:1", "cpu")
+    monkeypatch.setattr(parallel, "place", lambda: (1, 2))
+    check_means(FitConfig(graphs=True), "cpu")
+    with pytest.raises(UserError, match="one process"):
+        check_means(FitConfig(graphs=True), "cuda")
 
 
 def start(*argv):

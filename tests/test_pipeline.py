@@ -14,6 +14,7 @@ from mini_sora.evaluate import interval, scores
 from mini_sora.fit import FitConfig, fit
 from mini_sora.model import SamplerConfig, Sora
 from mini_sora.presets import PRESETS
+from mini_sora.samplers import sampling_times, sources_of
 
 PROMPT = "a red circle moves left"
 
@@ -54,6 +55,24 @@ def test_guidance_one_is_the_conditional_model(smoke):
         assert len(calls) == 3 + 6
     finally:
         hook.remove()
+
+
+def test_each_prediction_is_told_what_it_should_know(smoke):
+    told, done = [], torch.ones(1, 4, dtype=torch.long)
+    shape, shift = smoke.config.latent_shape((24, 32), 5), smoke.config.sampling.shift
+    hook = smoke.sora.dit.register_forward_hook(lambda _, given, answer: told.append(given))
+    try:
+        smoke._film([PROMPT], sources_of(0, 1), shape, actions=done, guidance=2.0, steps=3)
+        whole = len(told)
+        smoke._film([PROMPT], sources_of(0, 1), shape, guidance=2.0, steps=3, guide_to=0.9)
+    finally:
+        hook.remove()
+    words = int(smoke.tokenize([PROMPT])[1].sum())
+    assert [int(mask.sum()) for _, _, _, mask, _ in told[:whole]] == [1, words] * 3, "one knows no prompt"
+    assert all(torch.equal(actions, done) for *_, actions in told[:whole]), "both know the actions"
+    times = [t.max().item() for _, t, *_ in told[1:whole:2]]
+    assert times == pytest.approx(sampling_times(3, shift=shift)[:-1].tolist())
+    assert len(told) - whole == 5, "at t = 1 there is no guidance"
 
 
 def test_guidance_goes_towards_what_is_known(smoke):

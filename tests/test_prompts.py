@@ -10,6 +10,7 @@ from mini_sora.config import UserError, with_flags
 from mini_sora.data import Captions, DataConfig
 from mini_sora.evaluate import faithful
 from mini_sora.fit import Cast
+from mini_sora.objectives import expander_objective
 from mini_sora.presets import PRESETS
 from mini_sora.prompts import Writer, WriterConfig, next_token_loss
 from mini_sora.samplers import sources_of
@@ -96,6 +97,21 @@ def test_it_learns_which_prompt_it_is_to_tell_and_whether_it_moves(expander):
     assert expander.write(0, text, mask, 9, sources(2)) == [[5, 6, 7], [8, 7]]
     assert expander.write(1, text, mask, 9, sources(2)) == [[9, 9, 9], [6, 5]]
     assert expander.write(1, text, mask, 2, sources(2)) == [None, None]
+
+
+def test_the_expander_is_shown_short_prompts_and_writes_long_ones(smoke):
+    seen, brief, long = [], "a red circle moves left", "there is a red circle that moves left"
+
+    def forward(before, text, mask):
+        seen.append((before, text))
+        return torch.zeros(*before.shape, smoke.tokenizer.size)
+
+    for frames in (1, 17):
+        expander_objective(smoke)(forward, (frames, [(brief, long), (brief, "red " * 900)]), None)
+    for moves, (before, text) in enumerate(seen):
+        assert len(before) == 1 and before[0, 0] == smoke.expander.start(moves, 1)
+        assert smoke.tokenizer.decode(before[0, 1:].tolist()) == long
+        torch.testing.assert_close(text, smoke.sora.text(*smoke.tokenize([brief])))
 
 
 def test_captions_are_those_of_the_clips():

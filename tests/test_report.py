@@ -12,6 +12,7 @@ from data_gen import FAMILIES, Report
 from data_gen.families import shapes
 from data_gen.faults import FAULTS
 from mini_sora import report
+from mini_sora.__main__ import main
 from mini_sora.config import UserError
 from mini_sora.data import share_out
 from mini_sora.evaluate import fine, interval, judgement, spread
@@ -48,6 +49,13 @@ def test_every_family_has_rows_and_every_size_works():
         assert len({row.name for row in rows}) == len(rows)
         for row in rows:
             config.latent_shape(row.size, row.frames)
+
+
+def test_scenes_are_not_those_of_training():
+    for name in ("quick", "simple", "tiny"):
+        assert {row.split for row in rows_of(PRESETS[name].model)} == {"test", "heldout"}
+    for clip in Row("one", "shapes").clips(4):
+        assert round(clip.scene.bodies[0].x * 2**16) % 2 == 1, "an even place is of training"
 
 
 def test_a_model_is_asked_for_what_it_was_shown():
@@ -141,6 +149,20 @@ def test_a_report_goes_on_where_it_stopped(smoke, tmp_path, monkeypatch):
     assert {name: row["clips"] for name, row in more["rows"].items()} == {"shapes-simple": 2, "heldout": 3}
 
 
+def test_evaluate_asks_as_it_was_told(smoke_run, monkeypatch):
+    asked = []
+
+    def noting(sora, *args, **options):
+        asked.append((sora.expander, options))
+        return {"rows": {}, "tasks": {}, "figures": []}
+
+    monkeypatch.setattr("mini_sora.__main__.evaluate", noting)
+    flags = ["evaluate", "--weights", str(smoke_run), "--count", "2", "--steps", "3", "--seed", "9"]
+    assert main(flags) == main([*flags, "--no-expand"]) == 0
+    assert asked[0][0] is not None and asked[1][0] is None
+    assert all((options["steps"], options["seed"]) == (3, 9) for _, options in asked)
+
+
 def test_only_some_rows(smoke):
     assert set(evaluate(smoke, 2, only="held")["rows"]) == {"heldout"}
     with pytest.raises(UserError, match="dogs"):
@@ -183,6 +205,7 @@ def test_first_frames_and_actions_are_given(untrained, monkeypatch):
 
     def noting(*args, **options):
         asked.append((args[4] if len(args) > 4 else None, options["actions"]))
+        assert options["steps"] == 1
         return sample(*args, **options)
 
     monkeypatch.setattr(untrained, "_film", noting)

@@ -7,11 +7,13 @@ import pytest
 
 from mini_sora import Captioner, MiniSora
 from mini_sora.config import from_dict
+from mini_sora.evaluate import judge
 from mini_sora.model import ModelConfig
 from mini_sora.pipeline import JUDGED_AT, LOSS_COUNTS
 from mini_sora.pretrained import WEIGHTS, is_captioner
 from mini_sora.recaption import table_of_captions
 from mini_sora.report import digest, table
+from mini_sora.rows import Row, film
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SHIPPED = [pytest.param(path, id=path.name) for path in sorted(WEIGHTS.iterdir()) if path.is_dir()]
@@ -34,6 +36,15 @@ def test_the_readme_has_the_whole_report(folder):
     told = table_of_captions if is_captioner(folder) else table
     parts = told(json.loads((folder / "report.json").read_text())).split("\n\n")
     assert [part for part in parts if f"\n{part}\n" not in README] == []
+
+
+@pytest.mark.parametrize("name", ["quick", "simple", "tiny"])
+def test_what_is_shipped_films_what_is_asked(name):
+    """As well as its report says, whatever has changed in how it is asked."""
+    sora, row = MiniSora.from_pretrained(name), Row("", "shapes-simple")
+    clips = row.clips(8)
+    reports = judge(film(sora, row, clips), [clip.caption for clip in clips])
+    assert sum(report.ok for report in reports) >= 7
 
 
 @pytest.mark.parametrize("folder", SHIPPED)

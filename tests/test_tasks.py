@@ -18,12 +18,12 @@ CLIPS = make_batch("shapes", range(2), (24, 32), 49).video
 class World:
     """Takes the place of a model's sampler: each call gives the next of some stretches of the truth.
 
-    What the call says it knows must be the truth's latents there; single: whether the window's first
-    frame too, which goes through the VAE once more from the second window on.
+    What the call says it knows must be the truth's latents there, but for the window's first frame, which
+    goes through the VAE once more from the second window on.
     """
 
     def __init__(self, sora, monkeypatch, clips, *stretches):
-        self.sora, self.clips, self.stretches, self.masks = sora, clips, list(stretches), []
+        self.sora, self.clips, self.stretches, self.masks, self.given = sora, clips, list(stretches), [], []
         monkeypatch.setattr(sora, "_film", self)
 
     def __call__(self, prompts, sources, shape, given, known, **options):
@@ -34,6 +34,7 @@ class World:
         told[0] = told[0] and not self.masks
         torch.testing.assert_close(given[:, :, told], z[:, :, told], atol=1e-4, rtol=1e-4)
         self.masks.append("".join("1" if k else "?" for k in known))
+        self.given.append(given)
         return z
 
 
@@ -61,6 +62,29 @@ def test_forward_windows_slide_over_the_clip(smoke, monkeypatch):
     assert world.masks == ["111??", "111??", "1111?"]
     assert np.array_equal(video.frames[:17], CLIPS[0, :17])
     near(video.frames[17:], through(smoke, CLIPS[:1, :37])[0, 17:])
+    for (first, _), given in zip(world.stretches, world.given, strict=True):
+        again = smoke.encode(video.frames[None, first : first + 1])
+        torch.testing.assert_close(given[:, :, :1], again, atol=1e-4, rtol=1e-4)
+
+
+def test_only_a_windows_first_frame_is_encoded_again(smoke, monkeypatch):
+    seen, encode = [], smoke.vae.encode
+    monkeypatch.setattr(smoke.vae, "encode", lambda x: seen.append(x.shape[2]) or encode(x))
+    smoke.generate(PROMPT, frames=49, steps=1)
+    assert seen == [1] * 4
+
+
+def test_what_is_held_does_not_grow(smoke, monkeypatch):
+    held, fill = [], smoke._fill
+
+    def noting(prompts, sources, head, *args, **options):
+        held.append(head.shape[2])
+        return fill(prompts, sources, head, *args, **options)
+
+    monkeypatch.setattr(smoke, "_fill", noting)
+    pieces = [piece.shape[1] for piece in smoke.stream(PROMPT, frames=241, steps=1)]
+    assert sum(pieces) == 241 and max(pieces) == 17
+    assert len(held) > 20 and max(held) <= 5
 
 
 def test_backward_windows_end_in_the_clip(smoke, monkeypatch):
@@ -243,7 +267,7 @@ def test_upscale_doubles_both_sides(smoke):
 @pytest.mark.parametrize(
     "name", ["generate", "animate", "extend", "backward", "connect", "loop", "edit", "upscale"]
 )
-def test_alone_or_in_a_batch(smoke, name):
+def test_alone_or_in_a_batch(smoke, name, monkeypatch):
     clips = CLIPS[:, :1] if name == "animate" else CLIPS[:, :17]
 
     def ask(videos, prompt, seed):
@@ -263,6 +287,8 @@ def test_alone_or_in_a_batch(smoke, name):
     alone = ask(clips[1], "a blue square rises", 6)
     near(both[1].frames, alone.frames)
     assert np.array_equal(alone.frames, ask(clips[1], "a blue square rises", 6).frames)
+    monkeypatch.setattr(smoke, "_batch", lambda shape: 1)  # as where there are more than fit at once
+    near(ask(list(clips), [PROMPT, "a blue square rises"], 5)[1].frames, alone.frames)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,22 @@ def test_the_same_noise_costs_as_much_in_each_channel(vae):
     assert max(costs) < 1.5 * min(costs), "the scale of a channel is not what it does to the pixels"
 
 
+def test_a_latent_is_drawn_from_the_posterior(vae):
+    x, noise = clip(), torch.randn(2, 3, 3, 4, 6, generator=torch.Generator().manual_seed(1))
+    rebuilt, mean, logvar = vae(x, noise)
+    torch.testing.assert_close(mean, vae.posterior(x)[0])
+    torch.testing.assert_close(logvar, vae.posterior(x)[1].clamp(-20, 4))
+    assert logvar.max() == 4, "what is clamped is seen"
+    torch.testing.assert_close(rebuilt, vae.decode_raw(mean + logvar.exp().sqrt() * noise))
+
+
+def test_it_computes_in_bfloat16(vae):
+    exact, rounded = vae.encode(clip()), copy.deepcopy(vae)
+    rounded.encoder.to(torch.bfloat16)
+    z = rounded.encode(clip())
+    assert z.dtype == torch.float32 and 0 < (exact - z).norm() < 0.1 * exact.norm()
+
+
 def test_loss_is_weighted_reconstruction_and_divergence():
     x = torch.zeros(1, 3, 1, 4, 4)
     x[0, :, 0, 0, 0] = 1.0  # the one pixel that stands out, by half of full scale

@@ -140,9 +140,10 @@ def wrong_one():
 # %% tags=["check"]
 def it_is_wrong():
     answer = wrong_one()
-    fine = isinstance(answer, tuple) and [type(part) for part in answer] == [str, int]
-    assert fine, "give a prompt and a seed: return prompt, seed"
+    assert isinstance(answer, tuple) and len(answer) == 2, "give a prompt and a seed: return prompt, seed"
     prompt, seed = answer
+    fine = isinstance(prompt, str) and isinstance(seed, int | np.integer)
+    assert fine, "a prompt is a text, and a seed a whole number"
     found = sora.generate(prompt, seed=seed, steps=3)
     clips(found, labels=[f"{prompt}, seed {seed}"])
     try:

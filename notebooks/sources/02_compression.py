@@ -4,7 +4,7 @@
 # **You will be able to** train a small video VAE, say what its two losses pull at, draw its curve of rate against
 # distortion, and find what a latent frame has seen.
 #
-# **You need** lesson 01, and what a convolution and a gradient are.
+# **You need** lesson 01, and what a convolution, a gradient and a normal distribution are.
 #
 # **Time** It runs in 3 minutes on two laptop cores.
 #
@@ -198,7 +198,8 @@ print("deviation of each channel:", z.std((0, 2, 3, 4)).numpy().round(2))
 # %% [markdown]
 # ## Exercises
 #
-# **1.** The KL divergence of a Gaussian with mean m and a log variance to the unit Gaussian. Write it.
+# **1.** The KL divergence of a Gaussian with mean m and a log variance to the unit Gaussian: the mean, over draws from the
+# first, of log(first / second), in nats, as the logarithm is natural. Write it.
 
 
 # %% tags=["exercise"]

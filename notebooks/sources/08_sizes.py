@@ -142,7 +142,7 @@ def counts():
 check(counts, "not the tokens: frame 0 is a chunk of its own")
 
 # %% [markdown]
-# **2.** How many clips of a grid make a batch of about `tokens` tokens? At least one.
+# **2.** How many clips of a grid make a batch of about `tokens` tokens, rounded to the nearest? At least one.
 
 
 # %% tags=["exercise"]
@@ -157,7 +157,9 @@ def clips_fit():
     wanted = {(17, 32, 32): 48, (1, 32, 32): 240, (33, 32, 32): 27, (17, 24, 40): 51, (481, 64, 64): 1}
     for grid, count in wanted.items():
         found = clips_of_a_batch(3840, *grid)
-        assert found == count, f"{grid}: {found} clips, wanted {count}"
+        assert found == count, (
+            f"{grid}: {found} clips, wanted {count}: divide by the tokens of one, and round to the nearest"
+        )
     return True
 
 

@@ -4,7 +4,7 @@
 # **You will be able to** animate a picture, extend a clip both ways, connect two, close a loop, edit and upscale, all
 # with one sampler; and say where a minute of video goes wrong.
 #
-# **You need** lessons 04 and 05.
+# **You need** lessons 04 and 05, and 06 for exercise 3.
 #
 # **Time** It runs in 2 minutes on two laptop cores.
 

@@ -125,18 +125,20 @@ def check_direction(function, seed):
 
 
 def check_bounce(function, seed):
-    numbers, low, high = Numbers(seed), 0.2, 0.9
+    numbers = Numbers(seed)
     cases = [
-        (0.3, 0.5, 0.0),
-        (0.3, 0.5, 0.4),
-        (0.6, -0.5, 0.4),
-        (0.3, 0.5, 1.5),
-        (0.3, -0.7, 2.0),
-        (0.5, 0.31, 100.0),
-        (0.9, -0.2, 0.0),
+        (0.3, 0.5, 0.0, 0.2, 0.9),
+        (0.3, 0.5, 0.4, 0.2, 0.9),
+        (0.6, -0.5, 0.4, 0.2, 0.9),
+        (0.3, 0.5, 1.5, 0.2, 0.9),
+        (0.3, -0.7, 2.0, 0.2, 0.9),
+        (0.5, 0.31, 100.0, 0.2, 0.9),
+        (0.9, -0.2, 0.0, 0.2, 0.9),
     ]
-    cases += [(numbers.number(low, high), numbers.number(-0.9, 0.9), numbers.number(0, 9)) for _ in range(8)]
-    for place, speed, time in cases:
+    for _ in range(8):
+        low, high = numbers.number(-0.3, 0.3), numbers.number(0.6, 1.2)
+        cases.append((numbers.number(low, high), numbers.number(-0.9, 0.9), numbers.number(0, 9), low, high))
+    for place, speed, time, low, high in cases:
         phase = (place - low + speed * time) / (high - low)  # how many spans it has gone, from the low wall
         lap = math.floor(phase)
         inside = phase - lap
@@ -144,7 +146,7 @@ def check_bounce(function, seed):
         found = function(place, speed, time, low, high)
         case = f"from {place:.3g} with speed {speed:.3g}, after {time:.3g} seconds,"
         assert low - 1e-9 <= found <= high + 1e-9, (
-            f"{case} it is at {found:.3f}, beyond the walls {low} and {high}"
+            f"{case} it is at {found:.3f}, beyond the walls {low:.3g} and {high:.3g}"
         )
         why = "to and fro is twice the span, and one half is backwards"
         if lap == 0:

@@ -53,6 +53,7 @@ MUTANTS = [
     ("direction", "abs(dx) > abs(dy)", "abs(dx) < abs(dy)", "the way that is longer"),
     ("direction", "dx, dy = path[-1] - path[0]", "(dx, dy), least = path[-1] - path[0], 0.1", "least=0.2"),
     ("bounce", "% (2 * span)", "% span", "twice the span"),
+    ("bounce", "span = high - low", "low, span = 0.2, 0.7", "it is at"),
     ("bounce", "2 * span - along", "span - along", "beyond the walls"),
     ("bounce", "place - low + speed * time", "place + speed * time", "count from the low wall"),
     ("bounce", "return low + (", "return (", "beyond the walls"),
