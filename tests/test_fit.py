@@ -333,7 +333,7 @@ def test_ema_is_the_average_of_the_past():
     early, ema = EMA(net, 0.9), EMA(net, 0.9)
     net.weight.data.fill_(1.0)
     early.update(net, 0)
-    torch.testing.assert_close(early.weights["weight"].item(), 0.9), "at first it follows closely"
+    assert early.weights["weight"].item() == pytest.approx(0.9), "at first it follows closely"
     for step in range(1000, 1003):
         ema.update(net, step)
     torch.testing.assert_close(ema.weights["weight"], torch.full((1, 1), 1 - 0.9**3))

@@ -6,7 +6,9 @@ import tarfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from mini_sora.pretrained import WEIGHTS
 from notebooks import build, handouts
@@ -208,16 +210,32 @@ def test_a_wrong_answer_is_told_in_words(capsys, monkeypatch):
     def ends():
         raise AssertionError("rows and columns are exchanged")
 
+    def fails(text):
+        raise NotImplementedError(text)
+
     lesson.check(True, "look at the signs", "that is it")
     lesson.check(lambda: False, "look at the signs")
     lesson.check(ends, "look at the signs")
     lesson.check(lambda: 1 / 0, "look at the signs")
+    for text in ("your turn", "no kernel for it"):
+        lesson.check(lambda text=text: fails(text), "look at the signs")
     assert capsys.readouterr().out.splitlines() == [
         "✓ that is it",
         "✗ look at the signs",
         "✗ rows and columns are exchanged",
         "✗ look at the signs (ZeroDivisionError: division by zero)",
+        "· not done yet",
+        "✗ look at the signs (no kernel for it)",
     ]
     monkeypatch.setattr(lesson, "STRICT", True)
     with pytest.raises(AssertionError, match="signs"):
         lesson.check(False, "look at the signs")
+
+
+def test_a_filmstrip_can_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.syspath_prepend(handouts.PLACE)
+    import lesson
+
+    lesson.strip(np.full((9, 8, 8, 3), 200, np.uint8), file=tmp_path / "strip.png")
+    assert np.asarray(Image.open(tmp_path / "strip.png")).std() > 1, "the picture is empty"
