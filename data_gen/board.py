@@ -221,6 +221,15 @@ def _toward(board, state, box, way):
     return BACK[way] if abs(across) >= reach else side[across <= 0]
 
 
+def read_actions(actions):
+    """Actions as a list, or None where they are no list of ACTIONS."""
+    try:
+        taken = list(actions)
+    except TypeError:
+        return None
+    return taken if all(isinstance(action, str) and action in ACTIONS for action in taken) else None
+
+
 def set_up(view, places, halves):
     """The board and the state that a frame shows; places (bodies, 2), short sides, the agent's first."""
     size = view.labels.shape[1:]

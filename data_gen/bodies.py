@@ -11,9 +11,13 @@ from .scene import PALETTE, SHAPES
 
 RADII = {"small": (0.09, 0.10), "medium": (0.125, 0.14), "large": (0.175, 0.195)}
 MISFIT = 0.3  # largest difference from the drawn shape, as a share of its area
+FIXED = 0.025  # what is seen to go less far than this, short sides, may be growing
+WELL = 0.15  # a shape with less of a misfit than this fits well, though something else be near
 BREATH = 0.10  # largest change of radius from its course, as a share
 GRAIN = 48  # samples in a short side, to tell what covers what
 COVERED = 0.2  # a body passes in front of another when they share this much of the smaller
+MOSTLY = 0.6  # what is seen in part is judged where this share of it can be seen
+SWOLLEN = 1.35  # so many times what can be visible of a body is too much
 HALF = 0.4  # a body is placed where this share of it can be seen
 TWITCH = np.radians(15)  # a turning body's angle is no further than this from an even turn
 CLEARLY = 0.05  # a shape, or a turn, is taken for another when that fits better by this share
@@ -29,7 +33,7 @@ def see_body(track, when, tau):
     errors = misfits(track, when)[:, 0]  # (shapes, M)
     best = errors.mean(1).argmin()
     course, motion, extent, turned = np.full(frames, np.median(radius)), None, 0.0, still
-    if len(when) >= 3:
+    if len(when) >= 3 and np.ptp(track.position[when], axis=0).max() < FIXED:  # what goes away does not grow
         weights = np.polyfit(tau[when], np.log(radius), 1)
         if abs(weights[0]) > np.log(STEADY):
             course = np.exp(np.polyval(weights, tau))
@@ -51,12 +55,9 @@ def see_body(track, when, tau):
         motion = ("growing" if growth > 1 else "shrinking") if fits else None
     if motion not in ("growing", "shrinking"):
         facts["size"] = size_word(np.median(radius))
-    changed = np.flatnonzero(errors.min(0) < errors[best] - CLEARLY)
-    if len(changed) and not turned.any():
-        shape = SHAPES[errors[:, changed[0]].argmin()]
-        wrong.append(f"looks like a {shape} in frame {int(when[changed[0]])}")
-    if errors[best].max() > MISFIT:
-        wrong.append(f"is blurred, broken or doubled in frame {int(when[errors[best].argmax()])}")
+    wrong += reshaped(errors, best, when)
+    if not turned.any():
+        wrong += see_partly(track, best, places, course, (open_share, share))
     breath = np.abs(radius / course[when] - 1)
     if breath.max() > BREATH:
         wrong.append(f"changes size in frame {int(when[breath.argmax()])}")
@@ -67,6 +68,46 @@ def see_body(track, when, tau):
     if motion:
         facts["extent"] = extent_word(motion, extent)
     return facts, wrong, (path, course, turned)
+
+
+def reshaped(errors, best, when, slack=0.0):
+    """Where a body does not keep its shape, in words: a list of one, or none.
+
+    errors: (shapes, M), the misfits in the frames `when`, (M,), see observe.misfits; best: the number of its
+    shape; slack: by how much more than CLEARLY it may fit worse than another, and than MISFIT at all.
+    """
+    least = errors.min(0)
+    off = np.flatnonzero(errors[best] > np.minimum(least + CLEARLY, MISFIT) + slack)
+    if not len(off):
+        return []
+    i = off[0]
+    what = "is blurred, broken or doubled"
+    if least[i] <= MISFIT + slack:
+        what = f"looks like a {SHAPES[errors[:, i].argmin()]}"
+    return [f"{what} in frame {int(when[i])}"]
+
+
+def see_partly(track, best, places, radius, shares):
+    """What is wrong in the frames that show most of an upright body, not all, in words: a list.
+
+    best: the number of its shape; places (T, 2) and radius (T,), short sides; shares: how much of the drawn
+    shape is visible and is seen, (T,) each, see observe.settle.
+    """
+    open_share, share = shares
+    when = np.flatnonzero(~track.clear & (np.minimum(open_share, share) > MOSTLY))
+    wrong = seen_reshaped(track, best, when, places[when], radius[when])
+    large = when[share[when] > SWOLLEN * open_share[when]]
+    return wrong + [f"changes size in frame {int(t)}" for t in large[:1]]
+
+
+def seen_reshaped(track, best, when, place, radius):
+    """reshaped, for frames `when`, (M,), that show a body in part, at place (M, 2), of radius (M,), short
+    sides: those in which some shape fits well; what is near can spoil the others."""
+    if not len(when):
+        return []
+    errors = misfits(track, when, place=place, radius=radius)[:, 0]
+    sure = errors.min(0) < WELL
+    return reshaped(errors[:, sure], best, when[sure], CLEARLY / 2) if sure.any() else []
 
 
 def see_spinning(track, when, tau, errors, best):
@@ -90,7 +131,8 @@ def size_word(radius):
 
 
 def seen_overlaps(view, poses, seen):
-    """Which body is seen in front of which, where their courses cross: (front, back) colours."""
+    """Which body is seen in front of which, where their courses cross: (front, back) colours, the back being
+    what the front shares the largest area with in one frame."""
     size = view.labels.shape[1:]
     scale, names = min(size), [None, *PALETTE, "grey"]
     masks = {}
@@ -106,7 +148,7 @@ def seen_overlaps(view, poses, seen):
             votes = [int((view.labels[shared] == names.index(name)).sum()) for name in (a, b)]
             front, back = (a, b) if votes[0] > votes[1] else (b, a)
             if max(votes) and max(votes) >= 2 * min(votes):
-                found[front] = max(found.get(front, (0, "")), (int(shared.sum()), back))
+                found[front] = max(found.get(front, (0, "")), (int(shared.sum((1, 2)).max()), back))
     return [(front, back) for front, (_, back) in found.items()]
 
 

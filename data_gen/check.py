@@ -1,8 +1,8 @@
 """The verdict: what a caption says against what is seen, attribute by attribute."""
 
-from collections.abc import Sized
 from dataclasses import dataclass
 
+from .board import ACTIONS, read_actions
 from .captions import parse
 from .families import FAMILIES
 from .scene import WorldError
@@ -31,19 +31,19 @@ def check(video, caption, actions=None):
     """
     told = caption if isinstance(caption, dict) else parse(caption)
     name = told.get(("scene", "family"))
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         raise WorldError(f"facts name their family under ('scene', 'family'); {name!r} is none")
     if not all(isinstance(key, tuple) and len(key) == 2 for key in told):
         raise WorldError("each fact has a name of two parts: of what, and which, as in ('red', 'shape')")
     if len({subject for subject, _ in told} - {"scene"}) > len(ORDINALS):
         raise WorldError(f"facts tell of {len(ORDINALS)} bodies at most, as there are no more colours")
-    if actions is not None and not isinstance(actions, Sized):
-        raise WorldError(f"actions are a list of what was done, not {actions!r}")
-    acted = actions is not None and len(actions) > 0
-    if acted and name != "play":
+    taken = None if actions is None else read_actions(actions)
+    if taken is None and actions is not None:
+        raise WorldError(f"actions are a list, each one of {', '.join(ACTIONS)}, not {actions!r}")
+    if taken and name != "play":
         raise WorldError(f"only clips of the play family have actions, not those of {name}")
     see = FAMILIES[name].see
-    seen, trouble = see(video, actions) if acted else see(video)
+    seen, trouble = see(video, taken) if name == "play" else see(video)
     return compare(told, seen, trouble)
 
 

@@ -1,6 +1,6 @@
 """(family, seed, size, frames, split) -> Clip: the same arguments give the same bytes everywhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,7 +79,7 @@ def validate(family, seeds, size, frames, split):
     for seed in seeds:
         if not _is_count(seed, 0, 2**63):
             raise WorldError(f"a seed is a whole number from 0, not {seed!r}")
-    sides = tuple(size) if isinstance(size, Sequence | np.ndarray) else ()
+    sides = tuple(size) if isinstance(size, Sequence) or getattr(size, "ndim", 0) == 1 else ()
     if len(sides) != 2 or not all(_is_count(side, *SIZE_RANGE) and side % 8 == 0 for side in sides):
         raise WorldError(f"a size is height x width, multiples of 8 from 24 to 512 pixels, not {size!r}")
     if not _is_count(frames, 1, FRAMES_MAX) or frames % 4 != 1:
@@ -107,9 +107,10 @@ def make_captions(family, seeds, size=(32, 32), frames=17, split="train"):
 
 def _scenes(family, seeds, size, frames, split):
     """The scenes of some clips, and the seeds of their wordings, two tuples."""
-    if not isinstance(seeds, Iterable):
-        raise WorldError(f"seeds are whole numbers in a list, not {seeds!r}")
-    seeds = list(seeds)
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise WorldError(f"seeds are whole numbers in a list, not {seeds!r}") from None
     validate(family, seeds, size, frames, split)
     streams = [(NUMBERS[family], SPLITS.index(split), int(seed)) for seed in seeds]
     sample, size = FAMILIES[family].sample, tuple(map(int, size))

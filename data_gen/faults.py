@@ -18,6 +18,7 @@ from .solids import SOLIDS
 
 VISIBLE = 0.3  # a fault shows when it changes this share of the smallest body's area in some frame
 CLEARLY = 20  # levels
+GROWN = 1.25  # by which factor a body changes its radius
 JUMP = 0.2  # how far a teleported body goes, short sides
 
 
@@ -88,7 +89,8 @@ def wrong_shape(clip, rng):
     if scene.family == "camera":
         other = replace(body, shape=pick(rng, [s for s in SOLIDS if s != body.shape]))
         return _film(clip, _with(scene, body, other)), clip.facts
-    other = pick(rng, [s for s in SHAPES if s != body.shape])
+    same = {body.shape, "circle"} if body.role == "lamp" else {body.shape}  # a disc is a lamp that is lit
+    other = pick(rng, [s for s in SHAPES if s not in same])
     plain = [s.shape in SHAPES and _is(s, body) for s in _sprites(clip)]
     if not any(plain):
         return None
@@ -158,16 +160,16 @@ def _at(sprite, time):
     return replace(sprite, position=place + beyond, **rest)
 
 
-def _half(clip, scene):
-    """The clip, from its middle on as another scene's."""
-    return np.where(_late(clip)[:, None, None, None], _film(clip, scene), clip.video), clip.facts
+def _half(clip, video):
+    """The clip, from its middle on another video."""
+    return np.where(_late(clip)[:, None, None, None], video, clip.video), clip.facts
 
 
 def vanished(clip, rng):
     """A body is gone from the middle on."""
     body, scene = _some_body(clip, rng), clip.scene
     if scene.family == "camera":
-        return _half(clip, _with(scene, body, None)) if len(scene.bodies) > 1 else None
+        return _half(clip, _film(clip, _with(scene, body, None))) if len(scene.bodies) > 1 else None
     early = ~_late(clip)
     return _edited(clip, body, lambda s: replace(s, shown=early if s.shown is None else s.shown & early))
 
@@ -177,7 +179,7 @@ def added(clip, rng):
     scene, color = clip.scene, _spare(clip, rng)
     if scene.family == "camera":
         body = replace(scene.bodies[0], color=color, x=-scene.bodies[0].x, y=-scene.bodies[0].y)
-        return _half(clip, replace(scene, bodies=(*scene.bodies, body)))
+        return _half(clip, _film(clip, replace(scene, bodies=(*scene.bodies, body))))
     place = (0.15 + 0.7 * rng.random(2)) * scene.window[::-1]
     new = Sprite("circle", PALETTE[color], np.tile(place, (scene.frames, 1)), 0.11, shown=_late(clip))
     return _draw(clip, [*_sprites(clip), new]), clip.facts
@@ -188,7 +190,7 @@ def teleported(clip, rng):
     body, scene = _some_body(clip, rng), clip.scene
     if scene.family == "camera":
         moved = replace(body, x=body.x * 0.3 + 0.25, y=body.y * 0.3 - 0.2)
-        return _half(clip, _with(scene, body, moved))
+        return _half(clip, _film(clip, _with(scene, body, moved)))
     jump = np.zeros((scene.frames, 2))
     own = [s for s in _sprites(clip) if _is(s, body)]
     centre = own[0].position[scene.frames // 2] if own else np.zeros(2)
@@ -199,7 +201,21 @@ def teleported(clip, rng):
 
 def recolored(clip, rng):
     """A body changes its colour in the middle."""
-    return _half(clip, _recolored(clip, {_some_body(clip, rng).color: _spare(clip, rng)}))
+    return _half(clip, wrong_color(clip, rng)[0])
+
+
+def reshaped(clip, rng):
+    """A body changes its shape in the middle."""
+    other = wrong_shape(clip, rng)
+    return _half(clip, other[0]) if other else None
+
+
+def resized(clip, rng):
+    """A body is larger, or smaller, from the middle on."""
+    body, scene, factor = _some_body(clip, rng), clip.scene, pick(rng, (GROWN, 1 / GROWN))
+    if scene.family == "camera":
+        return _half(clip, _film(clip, _with(scene, body, replace(body, radius=factor * body.radius))))
+    return _half(clip, _edited(clip, body, lambda s: replace(s, radius=factor * s.radius))[0])
 
 
 def frozen(clip, rng):
@@ -285,6 +301,8 @@ FAULTS = {
     "added": added,
     "teleported": teleported,
     "recoloured mid-clip": recolored,
+    "reshaped mid-clip": reshaped,
+    "resized mid-clip": resized,
     "frozen": frozen,
     "blank": blank,
     "noise": noise,

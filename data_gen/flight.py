@@ -5,7 +5,7 @@ from math import hypot
 
 import numpy as np
 
-from .bodies import BREATH, MISFIT, size_word
+from .bodies import BREATH, reshaped, see_partly, size_word
 from .motions import way_of
 from .observe import misfits, observe, settle
 from .physics import simulate, trajectory
@@ -171,18 +171,17 @@ def see(video, pull=G, closed=True):
         when = np.flatnonzero(track.clear)
         if closed and not track.seen.all():
             trouble.append(f"the {color} ball is not there in frame {int(np.argmin(track.seen))}")
-        if len(when) < max(1, 0.1 * frames):
+        if len(when) < max(1, 0.1 * track.seen.sum()):
             trouble.append(f"the {color} ball is hardly ever seen whole")
             continue
         errors = misfits(track, when)[:, 0]
         shape, radius = SHAPES[errors.mean(1).argmin()], float(np.median(track.radius[when]))
-        if errors[0].max() > MISFIT:
-            trouble.append(
-                f"the {color} ball is blurred, broken or doubled in frame {int(when[errors[0].argmax()])}"
-            )
+        trouble += [f"the {color} ball {what}" for what in reshaped(errors, SHAPES.index("circle"), when)]
         if np.abs(track.radius[when] / radius - 1).max() > BREATH:
             trouble.append(f"the {color} ball changes size")
         place, open_share, share = settle(track, np.arange(frames), "circle", np.full(frames, radius))
+        wrong = see_partly(track, SHAPES.index("circle"), place, np.full(frames, radius), (open_share, share))
+        trouble += [f"the {color} ball {what}" for what in wrong]
         if closed and (share < 0.5 * open_share).any():
             trouble.append(
                 f"the {color} ball is in part not there in frame {int(np.argmax(share < 0.5 * open_share))}"

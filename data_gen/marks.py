@@ -7,7 +7,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from .bodies import MISFIT
+from .bodies import BREATH, CLEARLY, MISFIT, reshaped, seen_reshaped
 from .events import GRAVITY, RIM, SIDES, TRAIL, fall_time, reaches
 from .motions import way_of
 from .observe import INKS, SMALLEST, dilate, misfits, observe
@@ -39,13 +39,15 @@ def _see_shape(track, color):
     errors = misfits(track, when)[:, 0]
     # Some pixels' worth may be wrong, where it meets another colour.
     slack = 4 / (pi * (np.median(track.radius[when]) * min(track.alpha.shape[1:])) ** 2)
-    best, trouble = errors.mean(1).argmin(), []
-    if errors[best].max() > MISFIT + slack / 2:
-        worst = int(when[errors[best].argmax()])
-        trouble.append(f"the {color} body is blurred, broken or doubled in frame {worst}")
-    area = track.radius**2 / np.median(track.radius[when]) ** 2
-    if np.abs(area - 1).max() > 0.3 + slack:
-        trouble.append(f"the {color} body changes size in frame {int(np.abs(area - 1).argmax())}")
+    best = errors.mean(1).argmin()
+    trouble = [f"the {color} body {what}" for what in reshaped(errors, best, when, slack / 2)]
+    radius, rest = np.median(track.radius[when]), np.flatnonzero(track.seen & ~track.clear)
+    wrong = seen_reshaped(track, best, rest, track.position[rest], np.full(len(rest), radius))
+    trouble += [f"the {color} body {what}" for what in wrong]
+    limit = np.where(track.clear, np.log(1 + BREATH), np.log(1.3 + slack) / 2)
+    grown = np.abs(np.log(track.radius / radius)) > limit
+    if grown.any():
+        trouble.append(f"the {color} body changes size in frame {int(grown.argmax())}")
     return SHAPES[best], trouble
 
 
@@ -133,12 +135,12 @@ def _see_visits(tracks, thing, visitor, size):
     hidden = _behind(still, mover)
     contact, _ = reaches(kind, radius, np.median(mover.radius))
     if kind == "lamp":
-        states, mess = _see_lamp(still, center, radius, ~hidden, size)
+        states, odd = _see_lamp(still, center, radius, ~hidden, size)
     else:
-        states, mess = _see_cake(still, center, radius, contact, np.median(mover.radius), ~hidden, size)
+        states, odd = _see_cake(still, center, radius, contact, np.median(mover.radius), ~hidden, size)
     trouble, events = [], []
-    if mess.max() > MESS:
-        trouble.append(f"the {thing} {kind} looks wrong in frame {int(mess.argmax())}")
+    if odd.any():
+        trouble.append(f"the {thing} {kind} looks wrong in frame {int(odd.argmax())}")
     step = np.median(np.hypot(*np.diff(mover.position, axis=0).T))
     for side, known in states.items():
         frames = np.flatnonzero(~np.isnan(known))
@@ -168,20 +170,19 @@ def _see_visits(tracks, thing, visitor, size):
 
 
 def _see_lamp(still, center, radius, free, size):
-    """({"": whether it is lit, by frame}, how wrong it looks in each frame)."""
-    scale, mess = min(size), []
-    for shape, factor in (("ring", 1), ("circle", RIM)):
-        drawn = coverage(shape, center * scale, np.float32(radius * factor * scale), size)
-        mess.append(((np.abs(still.alpha - drawn) * free).sum((1, 2)) - 2.5) / (pi * (radius * scale) ** 2))
-    return {"": (mess[1] < mess[0]).astype(float)}, np.minimum(*mess)
+    """({"": whether it is lit, by frame}, whether it looks wrong, by frame)."""
+    area = pi * (radius * min(size)) ** 2
+    off, on = (_messes(still, center, r, 1, free, size) / area for r in (radius, radius * RIM))
+    dark, bright = off[SHAPES.index("ring")], on[SHAPES.index("circle")]
+    lit = bright < dark
+    mess = np.where(lit, bright, dark)
+    odd = (mess - 2.5 / area > MESS) | (mess - np.where(lit, on, off).min(0) > CLEARLY)
+    return {"": lit.astype(float)}, odd
 
 
 def _see_cake(still, center, radius, contact, visitor, free, size):
-    """({side: whether it is bitten there, by frame, NaN where hidden}, how wrong it looks in each frame)."""
-    scale, states = min(size), {}
-    left = coverage("circle", center * scale, np.float32(radius * scale), size)
-    left = np.repeat(left[None], len(still.alpha), 0)
-    unsure = ~free
+    """({side: whether it is bitten there, by frame, NaN where hidden}, whether it looks wrong, by frame)."""
+    scale, states, left, unsure = min(size), {}, np.ones(still.alpha.shape), ~free
     for side, way in SIDES.items():
         goal = center + contact * np.array([complex(way).real, complex(way).imag])
         bite = coverage("circle", goal * scale, np.float32(visitor * scale), size)
@@ -191,7 +192,19 @@ def _see_cake(still, center, radius, contact, visitor, free, size):
         states[side] = np.where(seen > 0.3 * part.sum(), gone > 0.5, np.nan).astype(float)
         left *= 1 - bite * (states[side] == 1)[:, None, None]
         unsure |= np.isnan(states[side])[:, None, None] & (bite > 0)
-    return states, (np.abs(still.alpha - left) * ~unsure).sum((1, 2)) / (pi * (radius * scale) ** 2)
+    messes = _messes(still, center, radius, left, ~unsure, size) / (pi * (radius * scale) ** 2)
+    mess = messes[SHAPES.index("circle")]
+    return states, (mess > MESS) | (mess - messes.min(0) > CLEARLY)
+
+
+def _messes(track, center, radius, left, free, size):
+    """What area, in pixels, is not as each shape at center (2,), short sides, has it, by frame: (shapes, T).
+
+    left: (T, H, W) or 1, the share of each pixel that is not bitten off; free: (T, H, W), what is judged.
+    """
+    scale = min(size)
+    drawn = (coverage(shape, center * scale, np.float32(radius * scale), size) for shape in SHAPES)
+    return np.stack([(np.abs(track.alpha - shape * left) * free).sum((1, 2)) for shape in drawn])
 
 
 def _see_shatter(track, pane, floor, size):
@@ -203,9 +216,6 @@ def _see_shatter(track, pane, floor, size):
     if broken[0] or not broken.any():
         return {}, [f"the {pane} body is no pane of glass that breaks"], ()
     when = int(broken.argmax())  # the first frame in which it is broken
-    shapes = misfits(track, np.arange(max(when - 1, 1)))[:, 0]
-    if SHAPES[shapes.mean(1).argmin()] != "square":
-        trouble.append(f"the {pane} body is no square")
     side = sqrt(pi) * np.median(track.radius[: max(when - 1, 1)])
     falling = np.arange(max(when - 1, 1)) / FPS
     place = track.position[: len(falling)]
@@ -216,7 +226,13 @@ def _see_shatter(track, pane, floor, size):
     if len(falling) < 3 or abs(weights[1, 1] / GRAVITY - 1) > HEAVY:
         trouble.append(f"the {pane} pane falls too fast or too slowly")
     drop = floor - side / 2 - place[0, 1]
-    if abs(fall_time(max(drop, 0)) * FPS + 0.5 - when) > 1.2:
+    landing = fall_time(max(drop, 0)) * FPS
+    whole = np.arange(max(1, min(len(track.seen), int(np.ceil(landing - 0.05)))))  # it has not landed yet
+    wrong = reshaped(misfits(track, whole)[:, 0], SHAPES.index("square"), whole)
+    trouble += [f"the {pane} pane {what}" for what in wrong]
+    if np.ptp(np.log(track.radius[whole])) > np.log(1 + BREATH):
+        trouble.append(f"the {pane} pane changes size")
+    if abs(landing + 0.5 - when) > 1.2:
         trouble.append(f"the {pane} pane does not break when it hits the floor")
     share = track.alpha.sum((1, 2)) / (side * scale) ** 2
     after = np.arange(when, len(share))

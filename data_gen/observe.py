@@ -206,40 +206,46 @@ def observe(video):
     return Observation(kind, tracks, labels, flat, stray)
 
 
-def crops(track, when, half):
-    """A track's alpha in the frames `when`, (M, P, P) around its centroids, and its pixels' x, y: (M, P)."""
+def crops(track, when, half, place):
+    """A track in the frames `when` around places (M, 2), short sides: its alpha, (M, P, P); what can be told
+    of it there, (M, P, P) bool, inside the frame and, unless it is clear, where no other colour is near; and
+    the pixels' x and y from the place, (M, P) each."""
     height, width = track.alpha.shape[1:]
-    center = track.position[when] * min(height, width)
+    center = place * min(height, width)
     reach = np.arange(-half, half + 1)
     cell = np.floor(center).astype(int)
     x, y = cell[:, :1] + reach, cell[:, 1:] + reach
     inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-    part = track.alpha[
-        when[:, None, None], y.clip(0, height - 1)[:, :, None], x.clip(0, width - 1)[:, None, :]
-    ]
+    near = dilate(track.veil[when]) & ~track.clear[when][:, None, None]
+    here = when[:, None, None], y.clip(0, height - 1)[:, :, None], x.clip(0, width - 1)[:, None, :]
     return (
-        part * inside,
+        track.alpha[here] * inside,
+        inside & ~near[(np.arange(len(when))[:, None, None], *here[1:])],
         (x + 0.5 - center[:, :1]).astype(np.float32),
         (y + 0.5 - center[:, 1:]).astype(np.float32),
     )
 
 
-def misfits(track, when, shapes=SHAPES, angles=(None,)):
-    """How badly each shape, drawn at the place and size seen, fits: (shapes, angles, M), 0 is perfect.
+def misfits(track, when, shapes=SHAPES, angles=(None,), place=None, radius=None):
+    """How badly each shape fits: (shapes, angles, M), 0 is perfect.
 
-    when: M frames; angles: radians, or None for upright. The misfit is the area that differs, as a
-    share of the body's; a second body of the same colour is all misfit.
+    when: M frames; angles: radians, or None for upright; place (M, 2) and radius (M,): where it is drawn,
+    as seen if not given. The misfit is the area that differs, where that can be told, as a share of the
+    body's; a second body of the same colour is all misfit.
     """
     scale = min(track.alpha.shape[1:])
-    radius = (track.radius[when] * scale).astype(np.float32)
-    part, x, y = crops(track, when, int(1.7 * radius.max()) + 2)
+    place = track.position[when] if place is None else place
+    radius = ((track.radius[when] if radius is None else radius) * scale).astype(np.float32)
+    part, free, x, y = crops(track, when, int(1.7 * radius.max()) + 2, place)
     outside = track.alpha[when].sum((1, 2)) - part.sum((1, 2))
     area = pi * radius**2
     errors = np.empty((len(shapes), len(angles), len(when)))
     for i, shape in enumerate(shapes):
         for j, angle in enumerate(angles):
             turn = None if angle is None else np.full(len(when), angle, np.float32)
-            errors[i, j] = (np.abs(part - cover(shape, x, y, radius, turn)).sum((1, 2)) + outside) / area
+            errors[i, j] = (
+                (np.abs(part - cover(shape, x, y, radius, turn)) * free).sum((1, 2)) + outside
+            ) / area
     return errors
 
 

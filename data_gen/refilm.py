@@ -12,7 +12,8 @@ from math import pi
 import numpy as np
 
 from . import solids
-from .scene import PALETTE, Body, WorldError
+from .observe import check_video
+from .scene import PALETTE, Body
 from .solids import LOOKS, SOLIDS, course, disc
 
 FINE = 32  # short side, px: pixels of larger videos are averaged to no less than this
@@ -25,6 +26,8 @@ CLIP = 90  # levels: more is no misfit of an edge but something that is not ther
 OFF = 42  # levels that a mean of 3 x 3 pixels may be off
 STRAY = 0.035  # short sides that a solid may be away from its place, as a mean over three frames
 SURE = 1.5  # a shape is sure if the next fits worse by this factor
+GROWTH = 0.15  # largest step in a solid's size against the scene's: of the mean logarithm, before and after
+BETTER = 0.95  # another shape that leaves less than this share of the misfit in a half is what is there
 CHANGED = 0.6  # another shape that leaves less than this share of the misfit is what is there
 
 
@@ -42,10 +45,8 @@ class Found:
 
 def _shrink(video):
     """Average whole pixels until the short side is FINE, or up to twice that: float32 (T, H, W, 3)."""
-    shape = getattr(video, "shape", ())
-    if len(shape) != 4 or shape[3] != 3 or 0 in shape or video.dtype != np.uint8:
-        raise WorldError("a video is a uint8 array of shape (T, H, W, 3)")
-    frames, height, width, _ = shape
+    check_video(video)
+    frames, height, width, _ = video.shape
     by = max(1, min(height, width) // FINE)
     while height % by or width % by:
         by -= 1
@@ -54,7 +55,7 @@ def _shrink(video):
     return video.reshape(frames, height // by, by, width // by, by, 3).mean((2, 4), dtype=np.float32)
 
 
-def _spread(frames, most):
+def _some(frames, most):
     """At most so many of the frames, evenly, the first and the last among them."""
     return np.unique(np.linspace(0, frames - 1, min(frames, most)).astype(int))
 
@@ -200,14 +201,14 @@ def _fit_together(colors, shapes, solid, kind, rate, tau, target):
 def _find_shape(color, starts, view, target, ground, free):
     """(shape, solid, trouble or None) of one colour; starts: {shape: where to begin}.
 
-    Five frames tell, as a rule; where two shapes fit nearly as well, all frames that are given do.
+    Four frames tell, as a rule; where two shapes fit nearly as well, all frames that are given do.
     """
 
     def fit(shape, place, when, steps):
         (body,) = _bodies([color], [shape], [place])
         return _fit_alone(body, view[when], target[when], ground[when], free[when], steps)
 
-    few, fits = _spread(len(target), 4), {}
+    few, fits = _some(len(target), 4), {}
     for shape, start in starts.items():
         fits[shape] = fit(shape, start, few, 1)
     best, second = sorted(fits, key=lambda s: fits[s][1].sum())[:2]
@@ -224,6 +225,12 @@ def _find_shape(color, starts, view, target, ground, free):
                 wrong = f"the {color} {best} looks like a {other} for a while"
         if fits[second][1].sum() > SURE * fits[best][1].sum():
             break
+    if not wrong and len(target) > 1:
+        every = {shape: fit(shape, place, slice(None), 0)[1] for shape, (place, _) in fits.items()}
+        for half in np.array_split(np.arange(len(target)), 2):
+            other = min(every, key=lambda s: every[s][half].sum())
+            if every[other][half].sum() < BETTER * every[best][half].sum():
+                wrong = f"the {color} {best} looks like a {other} for half of the time"
     return best, fits[best][0], wrong
 
 
@@ -248,6 +255,9 @@ def _misfits(pixels, bodies, view):
         if len(pixels) > 2 and body.color in here and body.color in there:
             stray = (here[body.color] - there[body.color])[:, :2]
             stray = np.hypot(*(stray[2:] + stray[1:-1] + stray[:-2]).T / 3)
+            when = _largest_step(np.log(here[body.color][:, 2] / there[body.color][:, 2]))
+            if when is not None:
+                troubles.append(f"the {body.color} {body.shape} changes size in frame {when}")
             if np.nanmax(stray, initial=0) > STRAY:
                 troubles.append(
                     f"the {body.color} {body.shape} is out of place in frame {np.nanargmax(stray) + 1}"
@@ -256,6 +266,17 @@ def _misfits(pixels, bodies, view):
     if not troubles and off.max() > OFF:
         troubles.append(f"frame {int(off.argmax())} does not show what the others do")
     return troubles
+
+
+def _largest_step(sizes):
+    """The frame from which on logarithms of sizes, (T,), NaN where unseen, are others on average, or None."""
+    few, steps = min(4, len(sizes) // 2), {}
+    for t in range(few, len(sizes) - few + 1):
+        parts = [part[np.isfinite(part)] for part in (sizes[:t], sizes[t:])]
+        if all(2 * len(part) > few for part in parts):
+            steps[t] = abs(parts[1].mean() - parts[0].mean())
+    when = max(steps, key=steps.get, default=None)
+    return when if steps and steps[when] > GROWTH else None
 
 
 def refilm(video, reach):
@@ -273,7 +294,7 @@ def refilm(video, reach):
     tau, kind, rate = np.arange(frames) / max(frames - 1, 1), "pan", 0.0
     if frames > 1:
         kind, rate = _find_course(pixels, labels, tau, reach)
-    spots, many = np.array(list(tracks.values())), _spread(frames, 33)
+    spots, many = np.array(list(tracks.values())), _some(frames, 33)
     starts = {shape: _settle(spots, course(kind, rate, tau), size, shape) for shape in SOLIDS}
     view, target, labels = course(kind, rate, tau[many]), _soft(pixels[many]), labels[many]
     ground = solids.backdrop(_bodies(colors, ["cylinder"] * len(colors), starts["cylinder"]), view, size)
@@ -286,7 +307,7 @@ def refilm(video, reach):
         shapes.append(shape)
         solid.append(place)
         troubles += [wrong] * bool(wrong)
-    solid, few = np.array(solid), _spread(len(many), 5)
+    solid, few = np.array(solid), _some(len(many), 5)
     for _ in range(2):
         solid, rate = _fit_together(colors, shapes, solid, kind, rate, tau[many][few], target[few])
     troubles += _misfits(pixels, _bodies(colors, shapes, solid), course(kind, rate, tau))

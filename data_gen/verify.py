@@ -104,8 +104,9 @@ def captions(family, seeds):
 def writable(family):
     """How many short captions the grammar of a family can write: plans times phrases, an upper bound."""
     grammar, total = FAMILIES[family].GRAMMAR, 0
+    alone = tuple(grammar.events) if family == "change" else ()  # one event can be all that a caption tells
     for name, plans in grammar.plans.items():
-        for plan in plans if name.startswith("short") else ():
+        for plan in plans if name.startswith(("short", *alone)) else ():
             slots = [slot for slot, _ in SLOT.findall(plan)]
             colors = prod(range(len(PALETTE), len(PALETTE) - slots.count("color"), -1))
             words = (sum(map(len, grammar.tables[slot].values())) for slot in slots if slot != "color")

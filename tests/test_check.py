@@ -9,10 +9,11 @@ import pytest
 from data_gen import FAMILIES, WorldError, check, make_batch, make_clip, observe, parse, verify
 from data_gen.__main__ import main as data_gen
 from data_gen.check import compare
-from data_gen.families import shapes
+from data_gen.families import change, shapes
 from data_gen.faults import FAULTS, plant
 from data_gen.gallery import SHOWN
 from data_gen.render import draw
+from data_gen.scene import FPS, GREY, Body, Scene
 from data_gen.verify import blurred, judged
 
 
@@ -31,7 +32,7 @@ def test_verify_tells_what_is_missed(monkeypatch, capsys):
 def test_rendered_truth_is_accepted(family, size):
     if family.startswith("bounce-") and min(size) < 32:
         pytest.skip("PhyWorld's smallest balls are two pixels wide there")
-    for frames in (17, 9, 1):
+    for frames in (17, 9, 5, 1):
         for clip in make_batch(family, range(8), size, frames, "test"):
             report = check(clip.video, clip.facts, clip.actions)
             assert report.ok, (clip.long_caption, report.why)
@@ -104,6 +105,14 @@ def test_a_wrong_colour_is_told_as_that():
     report = compare(told, seen, [])
     assert report.attributes == {"count": True, "color": False, "shape": True, "steady": True}
     assert report.why == ("the second body is blue, not green",)
+
+
+def test_each_body_stands_for_one_that_is_told():
+    told = {("red", "shape"): "circle", ("green", "shape"): "circle", ("red", "over"): "green"}
+    seen = {("blue", "shape"): "circle", ("cyan", "shape"): "circle", ("blue", "over"): "cyan"}
+    report = compare(told, seen, [])
+    assert report.attributes == {"count": True, "color": False, "shape": True, "over": True, "steady": True}
+    assert report.why == ("the first body is blue, not red", "the second body is cyan, not green")
 
 
 def test_actions_may_be_an_array():
@@ -180,6 +189,7 @@ def test_facts_and_actions_that_make_no_sense_are_refused():
     for told, word in (
         ({}, "family"),
         ({("scene", "family"): "cats"}, "family"),
+        ({("scene", "family"): ["shapes"]}, "family"),
         ({("scene", "family"): "shapes", "x": 1}, "two parts"),
         ({("scene", "family"): "shapes", **{(n, "shape"): "circle" for n in "abcdefghi"}}, "8 bodies"),
         (None, "text"),
@@ -187,9 +197,31 @@ def test_facts_and_actions_that_make_no_sense_are_refused():
     ):
         with pytest.raises(WorldError, match=word):
             check(clip.video, told)
-    for actions in (("left",) * 16, 16):
+    for actions in (("left",) * 16, 16, np.array(16)):
         with pytest.raises(WorldError, match="actions"):
             check(clip.video, clip.facts, actions)
+
+
+@pytest.mark.parametrize(
+    "actions", [dict.fromkeys(range(16)), set(range(16)), np.zeros((16, 2)), ("jump",) * 16, "left"]
+)
+def test_what_are_no_actions_is_refused(actions):
+    clip = make_clip("play", 3)
+    with pytest.raises(WorldError, match="actions are a list"):
+        check(clip.video, clip.facts, actions)
+
+
+def test_a_wall_may_come_to_hide_all():
+    clip = make_clip("play", 3)
+    grey = clip.video.copy()
+    grey[1:] = GREY
+    assert not check(grey, clip.facts).ok
+
+
+def test_no_actions_are_too_few():
+    clip = make_clip("play", 3)
+    assert "there are 0 actions to 17 frames" in check(clip.video, clip.facts, ()).why
+    assert check(clip.video, clip.facts).ok
 
 
 def test_a_caption_that_names_no_body_says_nothing_of_their_number():
@@ -210,6 +242,62 @@ def test_balls_that_lose_speed_though_no_wall_is_hit_are_right():
     for seed in (78, 242, 613):
         clip = make_clip("bounce", seed, (32, 56), 9)
         assert clip.scene.restitution < 1 and check(clip.video, clip.facts).ok
+
+
+def test_a_cake_stays_round():
+    made = (make_clip("change", seed, split="test") for seed in range(99))
+    cakes = (
+        clip for clip in made if clip.scene.bodies[0].role == "cake" and clip.scene.events[0].time * FPS > 5
+    )
+    for clip in (next(cakes) for _ in range(4)):
+        scene, size, time = clip.scene, clip.video.shape[1:3], np.arange(17)
+        *behind, cake, visitor = change.sprites(scene)
+        square = (time == 3) | (time == 4)  # before anything is bitten off
+        kept, other = replace(cake, shown=~square), replace(cake, shape="square", form=None, shown=square)
+        (video,) = draw([(scene.background, (*behind, kept, other, visitor), scene.walls)], 17, size)
+        why = check(video, clip.facts).why
+        assert check(clip.video, clip.facts).ok
+        assert [text for text in why if "cake looks wrong in frame 3" in text] == list(why)
+
+
+@pytest.mark.parametrize("family", SHOWN)
+@pytest.mark.parametrize("fault", ["reshaped mid-clip", "resized mid-clip"])
+@pytest.mark.parametrize("frames", [5, 9, 13])
+def test_bodies_keep_shape_and_size_in_short_clips(family, fault, frames):
+    found = []
+    for seed in range(40, 56):
+        clip = make_clip(family, seed, frames=frames, split="test")
+        if planted := plant(fault, clip, np.random.default_rng([9, seed])):
+            found.append(check(*planted, clip.actions).ok)
+    assert len(found) > 8 and sum(found) <= 1
+
+
+def test_what_goes_its_way_does_not_grow():
+    for seed in range(60):
+        clip = make_clip("shapes", seed, split="test")
+        sprites, bodies = list(shapes.sprites(clip.scene)), clip.scene.bodies
+        if len(bodies) == 1 and bodies[0].motion in ("left", "right"):
+            growing = replace(sprites[0], radius=sprites[0].radius * np.geomspace(1, 1.4, 17))
+            (video,) = draw([(clip.scene.background, (growing,), ())], 17, (32, 32))
+            assert any("changes size" in text for text in check(video, clip.facts).why)
+            return
+    raise AssertionError("no body goes its way")
+
+
+def test_what_is_covered_most_in_one_frame_is_what_another_passes_in_front_of():
+    """A square goes over the rim of a large one for long, and in the end right across a small one."""
+    behind = Body("square", "red", 0.19, 0.5, 0.35), Body("square", "green", 0.09, 1.2, 0.5)
+    mover = Body("square", "blue", 0.095, 0.2, 0.5, "right", 1.3)
+    scene = Scene("shapes", (*behind, mover), (1.0, 1.75), 17)
+    told = {("scene", "family"): "shapes", ("blue", "over"): "green"}
+    assert shapes.facts(scene)["blue", "over"] == "green"
+    assert check(shapes.render([scene], (64, 112))[0], told).attributes["over"]
+
+
+def test_balls_that_have_flown_out_are_right_in_long_clips():
+    for seed in (1, 2):
+        clip = make_clip("bounce-uniform", seed, (64, 64), 241)
+        assert check(clip.video, clip.facts).ok, clip.caption
 
 
 def test_who_is_in_front_is_not_said_where_a_third_hides_it():

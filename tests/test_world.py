@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_gen import FAMILIES, WorldError, check, facts_of, make_batch, make_clip
-from data_gen.families import shapes, simple
-from data_gen.scene import PALETTE, REACH
+from data_gen.families import bounce, phyworld, shapes, simple
+from data_gen.scene import FPS, PALETTE, REACH
 
 # The shipped weights were trained on the clips of shapes-simple: when its hash changes, they are out of date.
 GOLDEN = {
     "shapes-simple": "ebd79512ac0588ccdda6d4bfc216c0731cdf5d89398a00965b05ce4a94827c90",
     "shapes": "bb80a5e999422f9c33a289e3434b70d76b6ea51a8aad32340b38ba0b52c4abea",
-    "bounce": "2946e90c305bf7604ed1dd42c02f853eef0a78df251a6eea9241bed80ef67af3",
+    "bounce": "dece3f0176c3268bc0052ff98bdc6cab6097e9b588f8008419d1a61f8cf678da",
     "occlusion": "acc1509318cef8844f81e364a64266a04bd18d3d15950c9e10773074635f6d31",
     "camera": "b9eea165e3a24e02d67dac352689d6fe1d6247ca99b305ecca04effecaee3916",
     "change": "e4cbf55500344a17bb7bc5956240902d70ac179a8888bbb80ead6894b14d6344",
@@ -66,6 +66,15 @@ def test_truth_has_every_body_in_every_frame(family):
     assert {s for s, _ in clip.facts} >= {"scene", clip.scene.bodies[0].color}
 
 
+@pytest.mark.parametrize("family", ["shapes", "occlusion", "play", "bounce"])
+def test_truth_of_velocity_is_how_places_change(family):
+    for seed in range(4):
+        for row in make_clip(family, seed).truth["bodies"]:
+            middle = (row["position"][2:] - row["position"][:-2]) * FPS / 2
+            close = np.abs(row["velocity"][1:-1] - middle).max(1) < 0.02
+            assert close.mean() > 0.5 if family == "bounce" else close.all()  # which a bounce is not
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_train_and_test_share_no_scene(family):
     def starts(split):
@@ -84,6 +93,19 @@ def test_heldout_combinations_are_never_trained(split):
             assert held == (split == "heldout")
         (body,) = make_clip("shapes-simple", seed, split=split).scene.bodies
         assert simple.is_heldout(body.shape, body.color, body.motion) == (split == "heldout")
+
+
+@pytest.mark.parametrize("split", ["train", "test", "heldout"])
+def test_heldout_ways_and_movers_are_never_trained(split):
+    for seed in range(40):
+        scene = make_clip("bounce", seed, frames=5, split=split).scene
+        for body in scene.bodies:
+            assert bounce.is_heldout(body.color, body.motion, scene.gravity) == (split == "heldout")
+        for body in make_clip("occlusion", seed, frames=5, split=split).scene.bodies:
+            assert shapes.is_heldout(body.shape, body.color, body.motion) == (split == "heldout")
+        for body in make_clip("bounce-uniform", seed, frames=5, split=split).scene.bodies:
+            ranges = phyworld.RADIUS_OUTSIDE if split == "heldout" else [phyworld.RADIUS["uniform"]]
+            assert any(low <= body.radius / phyworld.UNIT <= high for low, high in ranges)
 
 
 def test_heldout_holds_every_word():
@@ -126,10 +148,13 @@ def test_shapes_stay_inside_the_window_and_keep_their_colours(seed, size, frames
         ({"split": "dev"}, "split"),
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
+        ({"seed": True}, "seed"),
         ({"size": (33, 32)}, "size"),
         ({"size": (16, 32)}, "size"),
         ({"size": (32,)}, "size"),
         ({"size": 32}, "size"),
+        ({"size": np.array(32)}, "size"),
+        ({"size": (520, 32)}, "size"),
         ({"size": None}, "size"),
         ({"size": "48"}, "size"),
         ({"size": iter((32, 32))}, "size"),
@@ -143,6 +168,8 @@ def test_bad_arguments_are_refused(arguments, word):
         make_clip(**{"family": "shapes", **arguments})
     with pytest.raises(WorldError, match="in a list"):
         make_batch("shapes", 5)
+    with pytest.raises(WorldError, match="in a list"):
+        make_batch("shapes", np.array(5))
     with pytest.raises(IndexError):
         make_batch("shapes", range(3))[0:2]
 
@@ -150,6 +177,16 @@ def test_bad_arguments_are_refused(arguments, word):
 def test_a_size_can_be_of_any_whole_numbers():
     small = np.array([48, 128], np.uint8)  # whose sums are too large for their own type
     assert (make_clip("shapes", 3, small, 5).video == make_clip("shapes", 3, (48, 128), 5).video).all()
+
+
+def test_what_a_caption_tells_of_balls_can_be_seen():
+    told = 0
+    for seed in range(60):
+        scene = make_clip("bounce", seed, frames=9).scene
+        times = [time for time, *_ in bounce.play(scene)[1][:3]]
+        assert min(times) >= 2 / 8 and max(times) < 8 / 8 - 1 / 8
+        told += len(times)
+    assert told > 60
 
 
 def test_a_minute_can_be_filmed():

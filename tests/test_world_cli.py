@@ -7,6 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
+from data_gen import make_clip
 from data_gen.__main__ import main as data_gen
 
 
@@ -20,6 +21,22 @@ def test_data_gen_writes_clips(tmp_path, fails):
         with Image.open(path) as image:
             shown = [image.seek(i) or image.info["duration"] for i in range(image.n_frames)]
         assert len(shown) == 17 and abs(sum(shown) - 17 * 125) <= 5, "8 frames a second"
+
+
+def test_data_gen_draws_pictures_of_128_pixels(tmp_path, capsys):
+    assert data_gen(["shapes", "--seed", "3", "--frames", "1", "-o", str(tmp_path)]) == 0
+    line = capsys.readouterr().out
+    (text,) = tmp_path.glob("*.txt")
+    clip = make_clip("shapes", 3, frames=1)
+    assert text.read_text().split("\n")[0] == clip.caption and clip.caption in line and "[right]" in line
+    (picture,) = (path for path in tmp_path.iterdir() if path != text)
+    with Image.open(picture) as image:
+        assert min(image.size) == 128
+
+
+def test_data_gen_writes_below_no_file(tmp_path, fails):
+    (tmp_path / "file").write_bytes(b"mine")
+    assert "file" in fails("shapes", "-o", tmp_path / "file" / "clips", command=data_gen)
 
 
 def test_data_gen_shows_any_path(tmp_path):

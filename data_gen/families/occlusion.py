@@ -11,7 +11,7 @@ from itertools import count
 
 import numpy as np
 
-from ..bodies import BREATH, CLEARLY, MISFIT, RADII, size_word
+from ..bodies import BREATH, RADII, reshaped, see_partly, size_word
 from ..grammar import Grammar, pick
 from ..motions import WAYS, WIDEST, WOBBLE, WORDS, progress, seen_course
 from ..observe import misfits, observe, settle
@@ -302,11 +302,11 @@ def _see_body(track, when, window, wall):
     errors = misfits(track, when)[:, 0]
     best, radius = errors.mean(1).argmin(), float(np.median(track.radius[when]))
     shape = SHAPES[best]
-    if errors[best].max() > MISFIT or (errors.min(0) < errors[best] - CLEARLY).any():
-        wrong.append(f"is blurred, broken or changed in frame {int(when[errors[best].argmax()])}")
+    wrong += reshaped(errors, best, when)
     if np.abs(track.radius[when] / radius - 1).max() > BREATH:
         wrong.append("changes size")
     places, open_share, share = settle(track, every, shape, np.full(frames, radius))
+    wrong += see_partly(track, best, places, np.full(frames, radius), (open_share, share))
     places[when] = track.position[when]
     sure = np.flatnonzero(track.clear | (np.minimum(share, open_share) > SURE))
     told = {"shape": shape, "size": size_word(radius), "place": place_of(*places[0], window, margin=0)}

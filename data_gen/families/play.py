@@ -25,18 +25,21 @@ from ..board import (
     replay,
     set_up,
 )
-from ..grammar import ORDER, Grammar, pick
+from ..bodies import reshaped
+from ..grammar import ORDER, pick
 from ..observe import dilate, misfits, observe
 from ..render import Sprite, coverage, draw, wall_cover
 from ..scene import BACKGROUNDS, FPS, GREY, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
+from ..words import SHORT_WORDS, count_words, lengthen, place_of
+from .play_words import GRAMMAR
 from .shapes import GRID
 
 POLICIES = ("purposeful", "purposeful", "purposeful", "scripted", "scripted", "random")
 NEAR = 14  # of the agent to a box at first, so that it has time to push, units
 PUSHES_TOLD = 4
 MARGIN = 0.05  # a place nearer to a boundary between two names has none, share of the window
+SNUG = 0.24  # largest difference from its shape, where nothing else is near, as a share of its area
 MISFIT = 0.5  # largest difference of a body from its replay, as a share of its area
 TINGE = 40  # largest difference of a body's mean colour from its ink, levels
 SPECK = 0.006  # area that may be strange in a frame, square short sides
@@ -175,77 +178,6 @@ def happenings(board, states, pushes, colors, window, margin=MARGIN):
     return {key: value for key, value in told.items() if value is not None}
 
 
-WAY_WORDS = {
-    "left": ("left", "to the left", "leftwards"),
-    "right": ("right", "to the right", "rightwards"),
-    "up": ("up", "upwards"),
-    "down": ("down", "downwards"),
-}
-GRAMMAR = Grammar(
-    "play",
-    TABLES
-    | {
-        "role": {"agent": ("agent", "player", "robot")},
-        "shape": {"square": ("box", "crate")},
-        "size": {"small": ("small", "little"), "large": ("large", "big")},
-        "weight": {"light": ("light", "empty"), "heavy": ("heavy", "full")},
-        "motion": {"moves": ("walks about", "moves around"), "still": ("stays in place", "does not move")},
-        "way": WAY_WORDS,
-        "pushed": WAY_WORDS | {"about": ("about", "this way and that", "in several directions")},
-        "end": TABLES["place"],
-    },
-    {
-        "short 1": (
-            "a {color} {role} and a {color2} {shape2}",
-            "a {color} {role} and a {size2} {color2} {shape2} {place2}",
-            "a {color} {role} pushes a {color2} {shape2} {pushed2}",
-            "a {color} {role} pushes a {weight2} {color2} {shape2} {pushed2}",
-            "a {color} {role} shoves a {weight2} {size2} {color2} {shape2} {pushed2}",
-            "the {color2} {shape2} is {weight2}; a {color} {role} pushes it {pushed2}",
-            "a {weight2} {color2} {shape2} is pushed {pushed2} by a {color} {role}",
-            "a {color} {role} {motion} and a {size2} {color2} {shape2} {motion2}",
-            "on a {background} ground a {color} {role} pushes a {color2} {shape2} {pushed2}",
-        ),
-        "short 2": (
-            "a {color} {role}, a {color2} {shape2} and a {color3} {shape3}",
-            "a {color} {role}, a {size2} {color2} {shape2}, a {size3} {color3} {shape3}",
-            "a {color} {role}, a {weight2} {size2} {color2} {shape2}, a {size3} {color3} {shape3}",
-            "a {color} {role} pushes a {color2} {shape2} {pushed2}; a {color3} {shape3} {motion3}",
-            "a {color} {role} pushes a {weight2} {color2} {shape2} and a {weight3} {color3} {shape3}",
-            "a {color} {role} and a {color3} {shape3}; a {color2} {shape2} is pushed {pushed2}",
-            "of {count} bodies the {color} {role} pushes the {weight2} {color2} {shape2} {pushed2}",
-        ),
-        "short 3": (
-            "a {color} {role}, a {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
-            "a {color} {role}, a {size2} {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
-            "a {color} {role}, a {weight2} {color2} {shape2}, a {color3} {shape3}, a {color4} {shape4}",
-            "of {count} bodies the {color} {role} pushes the {color2} {shape2} {pushed2}",
-            "of {count} bodies the {color} {role} pushes the {weight2} {color2} {shape2} {pushed2}",
-            "{count} bodies; the {color} {role} {motion}, the {size2} {color2} {shape2} {motion2}",
-            "{count} bodies on a {background} ground; the {color} {role} {motion}",
-        ),
-        "opening": (
-            "on a {background} ground there are {count} bodies, the agent being one",
-            "with the agent there are {count} bodies on a {background} ground",
-        ),
-        "agent": ("the {color} {role} {motion}", "there is a {color} {role} which {motion}"),
-        "agent image": ("the {color} {role} is there", "there is a {color} {role}"),
-        "place": ("it starts {place}", "at first it is {place}"),
-        "end": ("it ends {end}", "at last it is {end}"),
-        "pushes": ("it pushes the {color} {shape} {way}", "it shoves the {color} {shape} {way}"),
-        "pushed": (
-            "the {color} {shape} is {size} and goes {pushed}",
-            "a {size} {color} {shape} is moved {pushed}",
-        ),
-        "still": ("the {size} {color} {shape} {motion}", "there is a {size} {color} {shape} which {motion}"),
-        "box image": ("a {size} {color} {shape} stands there", "there stands a {size} {color} {shape}"),
-        "weight": ("it is {weight}", "it turns out {weight}", "it proves {weight}"),
-        "filler": FILLERS,
-    },
-    {"pushes": ("color", "way")},
-)
-
-
 def tell(scene, rng, long):
     """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
     told, (agent, *boxes), write = facts(scene), [b.color for b in scene.bodies], GRAMMAR.write
@@ -280,7 +212,8 @@ def see(video, actions=None):
     seen, size = {("scene", "family"): "play"}, video.shape[1:3]
     tracks = {c: in_one_piece(t) for c, t in view.tracks.items() if c != "grey"}
     seen["scene", "count"], seen["scene", "background"] = len(tracks), view.background
-    agents, trouble = [], observe(video).strange()
+    agents, whole = [], observe(video)
+    trouble = whole.strange()
     for color, track in tracks.items():
         shape = SHAPES[misfits(track, np.array([0]))[:, 0, 0].argmin()]
         if shape == "circle":
@@ -311,7 +244,19 @@ def see(video, actions=None):
         pushes += [push] if push else []
         states.append(options[best])
     weights = {(p.box, p.went == 1) for p in pushes if p.room > 1}
+    paths = np.array([in_sides(board, state) for state in states])
     for j, color in enumerate(colors):
+        if color in whole.tracks and whole.tracks[color].seen.any():
+            when = np.flatnonzero(whole.tracks[color].seen)
+            radius = board.halves[j] / UNITS * (SIDE if j else 1)
+            errors = misfits(
+                whole.tracks[color], when, place=paths[when, j], radius=np.full(len(when), radius)
+            )[:, 0]
+            shape = SHAPES.index(seen.get((color, "shape"), "circle"))
+            trouble += [f"the {color} body {what}" for what in reshaped(errors, shape, when)]
+            if errors[shape].max() > SNUG:
+                worst = when[errors[shape].argmax()]
+                trouble.append(f"the {color} body is blurred, or of another size, in frame {worst}")
         if {(j, True), (j, False)} <= weights:
             trouble.append(f"the {color} box is now heavy, now light")
     return seen | happenings(board, np.array(states), pushes, colors, window_of(size), margin=0), trouble[:9]
