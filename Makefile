@@ -47,11 +47,13 @@ quick: $(READY)
 weights: $(READY)
 	$(BIN)/python -m mini_sora train --preset $(RUN) --out runs/$(RUN) --seed $(SEED) --device $(DEVICE) \
 		$(if $(wildcard runs/$(RUN)/config.json),--resume)
-	rm -rf mini_sora/weights/$(PRESET)
-	cp -r runs/$(RUN)/model mini_sora/weights/$(PRESET)
-	cp runs/$(RUN)/config.json runs/$(RUN)/report/report.json mini_sora/weights/$(PRESET)
+	rm -rf runs/$(RUN)/shipped
+	cp -r runs/$(RUN)/model runs/$(RUN)/shipped
+	cp runs/$(RUN)/config.json runs/$(RUN)/report/report.json runs/$(RUN)/shipped
 	{ printf 'make weights PRESET=%s DEVICE=%s SEED=%s\n\n' $(PRESET) $(DEVICE) $(SEED); cat runs/$(RUN)/training.txt; } \
-		> mini_sora/weights/$(PRESET)/training.txt
+		> runs/$(RUN)/shipped/training.txt
+	rm -rf mini_sora/weights/$(PRESET)
+	mv runs/$(RUN)/shipped mini_sora/weights/$(PRESET)
 
 bench: $(READY)
 	$(BIN)/python -m mini_sora bench --preset tiny

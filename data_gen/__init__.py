@@ -2,7 +2,7 @@
 
 from .captions import describe, facts_of, parse
 from .check import Report, check, compare
-from .clips import Batch, Clip, make_batch, make_captions, make_clip
+from .clips import Batch, Clip, code_digest, make_batch, make_captions, make_clip
 from .families import FAMILIES
 from .moves import displacements
 from .observe import observe
@@ -18,6 +18,7 @@ __all__ = [
     "WorldError",
     "apparitions",
     "check",
+    "code_digest",
     "compare",
     "describe",
     "displacements",

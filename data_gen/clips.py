@@ -1,8 +1,10 @@
 """(family, seed, size, frames, split) -> Clip: the same arguments give the same bytes everywhere."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -64,6 +66,13 @@ class Batch:
         if not _is_count(i, -len(self), len(self) - 1):
             raise IndexError(f"{i!r} is not the number of one of {len(self)} clips")
         return Clip(self.video[i], self.captions[i], self.scenes[i], self.words[i])
+
+
+@cache
+def code_digest():
+    """What the code of the world is, as text: other code may make other clips, and judge them otherwise."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _is_count(value, low, high):

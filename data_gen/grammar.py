@@ -27,6 +27,13 @@ def pick(rng, options):
     return options[int(rng.random() * len(options))]
 
 
+def shuffle(rng, items):
+    """Put a list in another order, through rng.random() alone."""
+    for i in range(len(items) - 1, 0, -1):
+        j = int(rng.random() * (i + 1))
+        items[i], items[j] = items[j], items[i]
+
+
 @dataclass(frozen=True)
 class Grammar:
     """The words of one family.

@@ -74,6 +74,13 @@ def count_words(sentences):
     return sum(len(sentence.split()) for sentence in sentences)
 
 
+def shorten(write):
+    """The caption of the one sentence that `write()` draws, drawn again until it is short enough."""
+    while count_words([sentence := write()]) > SHORT_WORDS:
+        pass
+    return [sentence]
+
+
 def lengthen(sentences, grammar, rng):
     """Add fillers, none twice, until a long caption is long enough."""
     fillers = list(grammar.plans["filler"])

@@ -78,7 +78,11 @@ def build_parser():
         "--resume", action="store_true", help="go on where the run in --out stopped, bit for bit"
     )
     sub.add_argument("--force", action="store_true", help="delete the run in --out and start afresh")
-    sub.add_argument("--allow-inexact-resume", action="store_true", help="resume on another machine too")
+    sub.add_argument(
+        "--allow-inexact-resume",
+        action="store_true",
+        help="resume on another machine, or with other code of the world, too",
+    )
     sub.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
     own = (
         "learn the videos in this directory, each beside a .txt with its caption, or all with a captions.csv"
@@ -92,8 +96,7 @@ def build_parser():
         "measure a model on unseen scenes, beside the ceiling and the truth",
         "evaluate --weights quick --count 256 -o report",
     )
-    count = {"type": reader(int, "count"), "default": 256}
-    sub.add_argument("--count", **count, help="clips to judge for each row (256)")
+    sub.add_argument("--count", type=reader(int, "count"), help="clips to judge for each row (256)")
     sub.add_argument("--rows", default="", help="only the rows of the report with this text in their names")
     sub.add_argument("--prompts", metavar="FILE", help="judge these prompts instead, one a line")
     sub.add_argument("-o", "--output", help="a directory for report.json, and pictures of what went wrong")
@@ -118,7 +121,7 @@ def build_parser():
 
     sub = command("sweep", "train and judge every choice that quick is made of", "sweep -o runs/sweep")
     sub.add_argument("--seeds", type=reader(int, "seeds"), default=3, help="runs of each variant (3)")
-    sub.add_argument("--count", **count, help="clips to judge for each run (256)")
+    sub.add_argument("--count", type=reader(int, "count"), default=256, help="clips to judge a run (256)")
     sub.add_argument("-o", "--output", required=True, help="a directory; what is there is not done again")
 
     command("doctor", "show versions, device, precision, weights and write access", "doctor")
@@ -131,6 +134,16 @@ def preset(name, known=PRESETS):
     return known[name]
 
 
+# Flags of train that mean nothing beside another: a start keeps its VAE, and own clips have their grid.
+UNUSED = {
+    "start": ("vae.",),
+    "data": (
+        *("dit.course", "data.sides", "data.wide", "data.squares", "data.long_prompts", "data.most"),
+        *("expander.", "judged"),
+    ),
+}
+
+
 def run_train(args):
     base = preset(args.preset, PRESETS | CAPTIONERS)
     flags = {name: value for name, value in vars(args).items() if value is not None}
@@ -138,6 +151,9 @@ def run_train(args):
     foreign = [name for name in flags if name in set().union(*others) - settings]
     require(not foreign, f"the preset {args.preset} has no --{''.join(foreign[:1])}; leave it out")
     config = with_flags(base, {name: text for name, text in flags.items() if name in settings})
+    for given, value in (("start", config.start), ("data", config.data.folder)):
+        idle = [name for name in flags if value and name.startswith(UNUSED[given])]
+        require(not idle, f"--{''.join(idle[:1])} means nothing with --{given} {value}; leave it out")
     require(args.out, "--out is empty; name a directory for the run")
     out = Path(args.out)
     captions = args.preset in CAPTIONERS
@@ -157,7 +173,8 @@ def _paths(values, where=""):
 
 
 def run_evaluate(args):
-    require(1 <= args.count <= 10_000, f"--count is {args.count}; it must be from 1 to 10000")
+    count = 256 if args.count is None else args.count
+    require(1 <= count <= 10_000, f"--count is {count}; it must be from 1 to 10000")
     folder = None if args.output is None else Path(args.output)
     require(folder or not args.resume, "--resume goes on with a report; name its directory with -o")
     require(not (args.resume and args.force), "--resume and --force exclude one another; choose one")
@@ -166,8 +183,8 @@ def run_evaluate(args):
         require(fine, f"{folder} exists; choose another name, go on with --resume, or --force")
         require(not folder.is_file(), f"{folder} is a file; a report needs a directory")
         check_writable((folder if folder.exists() else folder.parent) / "report.json", force=True)
-    alone = not args.prompts or not (args.rows or args.resume)
-    require(alone, "--prompts goes with neither --rows nor --resume; leave them out")
+    alone = not args.prompts or (args.count is None and not (args.rows or args.resume))
+    require(alone, "--prompts goes with none of --count, --rows and --resume; leave them out")
     prompts = read_prompts(args.prompts) if args.prompts else []
     if is_captioner(args.weights):
         how = sampling_of(args)
@@ -175,18 +192,18 @@ def run_evaluate(args):
         require(not foreign, f"{args.weights} is a captioner; it takes --count, --seed, -o and --force alone")
         captioner = Captioner.from_pretrained(args.weights, args.device)
         with progress_bar() as progress:
-            found = table_of_captions(evaluate_captions(captioner, args.count, folder, progress, **how))
+            found = table_of_captions(evaluate_captions(captioner, count, folder, progress, **how))
         return _print_report(found, folder)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
     if not args.expand:
         sora = MiniSora(sora.config, sora.vae, sora.sora, sora.tokenizer, sora.words)
     how = {"folder": folder, **sampling_of(args)}
-    with progress_bar("denoising" if prompts else "") as progress:
+    with progress_bar("denoising" if prompts else "rows") as progress:
         if prompts:
             found = table_of_prompts(evaluate_prompts(sora, prompts, progress=progress, **how))
         else:
             how |= {"resume": args.resume, "progress": progress}
-            found = table(evaluate(sora, args.count, args.rows, **how))
+            found = table(evaluate(sora, count, args.rows, **how))
     _print_report(found, folder)
 
 
@@ -213,7 +230,10 @@ def run_gallery(args):
     check_writable(path, args.force)
     sora = MiniSora.from_pretrained(args.weights, device=args.device)
     places = [Path(args.weights) / "report", WEIGHTS / args.weights]
-    report = next((report for report in map(kept, places) if report.get("digest") == digest(sora)), None)
+    fitting = (
+        found for found in map(kept, places) if "rows" in found and found.get("digest") == digest(sora)
+    )
+    report = next(fitting, None)
     with progress_bar() as progress:
         page = gallery(sora, str(args.weights), report, progress)
     checkpoint.write_file(path, page.encode())

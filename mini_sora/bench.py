@@ -1,6 +1,7 @@
 """How fast it is here: tables of training and sampling speed, with and without each means to it.
 
-All figures of a table are from one run, medians, and stand beside a ratio: machines are noisy.
+All figures of a table are from one run, and stand beside a ratio, as machines are noisy; all but those of
+training, where now and then a step waits for clips, are medians.
 """
 
 import copy
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from .compile import has_compiler
 from .data import Stored
-from .fit import compute_dtype, fit, has_compiler
+from .fit import compute_dtype, fit
 from .model import Sora
 from .objectives import dit_objective, stream, to_latents
 from .prompts import WriterConfig
@@ -111,7 +113,8 @@ def training(config, steps=24, skip=10, device="cpu"):
             data = Stored(data, 8, encode)
             len(data.batches)
         ready = (time.perf_counter() - began) / 8 if before else 0.0
-        loss = dit_objective(config, sora.tokenizer, device, None if before else encode)
+        own = replace(config, dit=replace(config.dit, course=(0, 0), fit=how))
+        loss = dit_objective(own, sora.tokenizer, device, None if before else encode)
         with tempfile.TemporaryDirectory() as out:
             fit(sora.sora, loss, data, how, out, quiet=True)
             lines = (Path(out) / "metrics.jsonl").read_text().splitlines()

@@ -2,7 +2,8 @@
 
 A checkpoint is a directory of .safetensors files and a manifest.json with a SHA-256 for each file
 and one for itself. It is written aside, flushed, and renamed, so that a crash at any point leaves
-either the old state or the new one. Nothing is ever unpickled.
+either the old state or the new one; between two renames under another name, which `locked` undoes.
+Nothing is ever unpickled.
 """
 
 import errno
@@ -186,10 +187,13 @@ def load_latest(folder, warn=print):
     return None
 
 
-def keep_newest(folder, count=2):
-    """Delete all but the newest checkpoints of a folder."""
-    for _, path in steps_of(folder)[:-count]:
-        shutil.rmtree(path)
+def keep_newest(folder, last, count=2):
+    """Delete all but the newest checkpoints of a folder. last: the step of the newest good one; what
+    pretends to be newer was damaged when the run went on."""
+    checkpoints = [(step, path) for step, path in steps_of(folder) if step <= last]
+    for step, path in steps_of(folder):
+        if (step, path) not in checkpoints[-count:]:
+            shutil.rmtree(path)
 
 
 def load_weights(module, table, where):

@@ -13,7 +13,7 @@ from . import checkpoint
 from .captioner import Captioner
 from .config import from_dict, reader, require
 from .data import read_actions
-from .evaluate import judge, judgement, sheet, verdict
+from .evaluate import judge, judgement, led, sheet, verdict
 from .media import FITS, MOVIES, PICTURES, read_video
 from .model import SamplerConfig, check_size
 from .pipeline import warn_unknown
@@ -105,6 +105,9 @@ def run_ask(args):
     """Make a video, or several, of a command and its flags."""
     # What is refused is refused before weights are loaded.
     from_dict(SamplerConfig, _given(args, "sampler", "steps", "guidance", "best_of"))
+    if args.command == "loop":
+        require(args.video or not args.fit, "--fit is for a file, and there is none; leave it out")
+        require(not args.video or args.expand, "--no-expand is for a new video; leave it out, or --video")
     if args.command != "generate":
         return _film(args, args.prompt)
     return _film(args, args.prompt[0]) if len(args.prompt) == 1 else _film_all(args)
@@ -167,8 +170,14 @@ def _film(args, prompt):
 
         content = encode(frames(), path.suffix.lower())
     checkpoint.write_file(path, content)
-    print(f"{path}: {prompt}  [{judgement(np.concatenate(made), prompt, sora.config.frames)[0]}]")
+    video = np.concatenate(made)
+    said, _ = judgement(video, prompt, sora.config.frames)
+    print(f"{path}: {prompt}  [{said}{_led(args, video)}]")
     print(f"{time.perf_counter() - began:.2f} s a clip")
+
+
+def _led(args, video):
+    return f"; {led(video, args.actions)}" if getattr(args, "actions", None) else ""
 
 
 def _film_all(args):
@@ -192,7 +201,7 @@ def _film_all(args):
     for i, (video, report) in enumerate(zip(videos, reports, strict=True)):
         path = output / f"{i:02d}.gif"
         video.save(path, force=args.force)
-        print(f"{path}: {video.prompt}  [{verdict(report)}]")
+        print(f"{path}: {video.prompt}  [{verdict(report)}{_led(args, video.frames)}]")
     frames = [video.frames for video in videos]
     checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
     judged = [report.ok for report in reports if report]

@@ -6,7 +6,7 @@ import numpy as np
 
 from data_gen import observe
 
-from .data import on_all_cores
+from .sharing import on_all_cores
 
 PIXEL = 1 / 32  # short sides
 

@@ -9,9 +9,10 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data_gen import FAMILIES, WorldError, make_batch, make_captions
+from data_gen import FAMILIES, make_batch, make_captions
 from data_gen.env import ACTIONS
 
 from . import parallel
@@ -139,7 +140,9 @@ class Stream:
         self.config, self.families, self.area, self.seed = config, families, area, seed
         self.longest = longest
 
-    def __getitem__(self, index):
+    def _drawn(self, index):
+        """What batch i is of: the arguments of the world for each family, the first frame that is shown and
+        how many, and whether prompts are long."""
         generator = step_generator(self.seed, index)
         frames, size = self.config.draw_grid(generator)
         shown = min(frames, self.longest or frames)
@@ -148,17 +151,27 @@ class Stream:
         count = min(max(1, count), self.config.most)
         drawn = torch.randint(len(self.families), (count,), generator=generator)
         long = bool(torch.rand((), generator=generator) < self.config.long_prompts)
-        clips = []
+        asked, first = [], (self.seed << 40) + (index << 12)
         for family in dict.fromkeys(self.families):
-            first = (self.seed << 40) + (index << 12) + len(clips)
-            seeds = range(first, first + sum(self.families[i] == family for i in drawn))
-            batch = make_batch(family, seeds, size, frames)
-            clips += [batch[i] for i in range(len(batch))]
+            some = sum(self.families[i] == family for i in drawn)
+            asked.append((family, range(first, first + some), size, frames))
+            first += some
+        return asked, start, shown, long
+
+    def prompts(self, index):
+        """The prompts of batch i, without its clips."""
+        asked, *_, long = self._drawn(index)
+        return [pair[long].lower() for args in asked for pair in make_captions(*args)]
+
+    def __getitem__(self, index):
+        asked, start, shown, long = self._drawn(index)
+        made = [make_batch(*args) for args in asked]
+        clips = [clip for batch in made for clip in map(batch.__getitem__, range(len(batch)))]
         prompts = [clip.long_caption if long else clip.caption for clip in clips]
         return Shots(
             torch.from_numpy(np.stack([clip.video[start : start + shown] for clip in clips])),
             [prompt.lower() for prompt in prompts],
-            torch.from_numpy(np.stack([action_numbers(clip.actions, frames) for clip in clips]))[
+            torch.from_numpy(np.stack([action_numbers(clip.actions, len(clip.video)) for clip in clips]))[
                 :, start : start + shown - 1
             ],
         )
@@ -227,44 +240,11 @@ def in_worker():
 def _apart(worker):
     """Ctrl-C, and what torchrun ends a run with, go to a whole group; only the first is to answer. And
     only the first frees what it made before: what is on a GPU cannot be freed from here. When the first
-    is gone, so are the others, and with them its lock on a run."""
+    is gone, so are the others, and with them its lock on a run; told to end, they clean up."""
     os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     torch.multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)
     gc.freeze()
-
-
-class Calls:
-    """The results of functions without arguments, as data: (place, result, what was wrong)."""
-
-    def __init__(self, calls):
-        self.calls = calls
-
-    def __getitem__(self, place):
-        try:
-            return place, self.calls[place](), None
-        except (UserError, WorldError) as error:
-            return place, None, error
-
-
-def share_out(calls, most=None):
-    """(place, result) of functions without arguments that need nothing of one another, as they are
-    done: where there is one for each core or more, each on a core and a thread of its own, which is
-    faster than one after another on all. most: cores to use, all where not said, 0 for none but this."""
-    most = cores() if most is None else most
-    workers = most if len(calls) >= most else 0
-    for place, result, wrong in batches(Calls(calls), range(len(calls)), workers, ordered=False):
-        if wrong:
-            raise wrong
-        yield place, result
-
-
-def on_all_cores(function, *columns):
-    """[function(*row) for each row of some lists], where there are many shared out among the cores."""
-    calls = [partial(function, *row) for row in zip(*columns, strict=True)]
-    if len(calls) < 64:
-        return [call() for call in calls]
-    found = dict(share_out(calls))
-    return [found[place] for place in range(len(calls))]
 
 
 def copied(shots):

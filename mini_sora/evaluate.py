@@ -6,11 +6,12 @@ import textwrap
 import numpy as np
 import torch
 
-from data_gen import WorldError, check, parse
+from data_gen import WorldError, check, displacements, parse
 
-from .data import on_all_cores, to_pixels, to_uint8
+from .data import to_pixels, to_uint8
 from .model import at_once
 from .prompts import is_long
+from .sharing import on_all_cores
 from .video import FPS
 from .viz import contact_sheet
 
@@ -102,12 +103,19 @@ def judgement(video, prompt, own):
     if len(video) < 2 * own:
         (report,) = judge([video], [prompt])
         return verdict(report), report and report.ok
-    pieces = [video[i : i + own] for i in range(0, len(video) - own + 1, max(1, own - 1))]
+    starts = [*range(0, len(video) - own, max(1, own - 1)), len(video) - own]
+    pieces = [video[i : i + own] for i in starts]
     reports = judge(pieces, [prompt] * len(pieces))
     if None in reports:  # which they all are, as the prompt is one that the checker cannot read
         return verdict(None), None
     right = sum(report.ok for report in reports)
     return f"as asked in {right} of {len(pieces)} pieces of {own / FPS:.0f} seconds", right == len(pieces)
+
+
+def led(video, actions):
+    """How many of the actions a video follows, in words."""
+    right = displacements(video, actions)
+    return f"{right.sum()} of {len(right)} actions lead where they may"
 
 
 def sheet(videos, prompts, reports, count=24):

@@ -6,12 +6,10 @@ random state to go on bit for bit (on one kind of processor): model, EMA, optimi
 
 import json
 import math
-import os
-import re
-import shutil
 import signal
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch.func import functional_call
 from tqdm import tqdm
 
 from . import checkpoint, parallel
+from .compile import compiled, has_compiler, instead
 from .config import UserError, check_numbers, difference, require, to_dict
 from .data import batches, step_generator
 from .graphs import Recorded, RecordedStep
@@ -147,35 +146,12 @@ def _unflatten(optimizers, table):
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def has_compiler():
-    """Whether there is the C++ compiler that torch.compile needs."""
-    return bool(os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++"))
-
-
 def check_means(config, device):
     """Raise UserError where a FitConfig asks for means to speed that are not to be had here."""
     able = not config.compile or has_compiler()
     require(able, "compile needs a C++ compiler, such as g++; install one, or train without")
     alone = not config.graphs or torch.device(device).type != "cuda" or parallel.place()[1] == 1
     require(alone, "graphs is for one process; train without it, or without torchrun")
-
-
-def compiled(model):
-    """{block: its forward, compiled}: once for all blocks of a kind, for all sizes above 1."""
-    blocks = [module for name, module in model.named_modules() if re.search(r"blocks\.\d+$", name)]
-    return {block: torch.compile(block.forward, dynamic=True) for block in blocks}
-
-
-@contextmanager
-def instead(forwards):
-    """Within this block modules have these forwards, {module: function}."""
-    for module, forward in forwards.items():
-        module.forward = forward
-    try:
-        yield
-    finally:
-        for module in forwards:
-            del module.forward
 
 
 class Cast(torch.nn.Module):
@@ -208,6 +184,8 @@ def _interrupts():
     def note(number, frame):
         caught.append(number)
         signal.signal(number, old[number])
+        with suppress(OSError, RuntimeError):  # nobody may be there to read it
+            print("\nstopping when this step is done; a second time, at once", file=sys.stderr)
 
     try:
         old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -221,18 +199,29 @@ def _interrupts():
 
 
 def fit(
-    model, loss, data, config, out, seed=0, resume=False, preview=None, setup=None, inexact=False, quiet=False
+    model,
+    loss,
+    data,
+    config,
+    out,
+    seed=0,
+    resume=False,
+    preview=None,
+    setup=None,
+    place=None,
+    inexact=False,
+    quiet=False,
 ):
     """Train a model; returns it with its averaged weights, and the last losses' mean.
 
     model: a module on its device; loss: (forward, batch, generator) -> a scalar tensor, where forward is
     the model in the precision of the config, batch is one of data, and all randomness is drawn from
     generator; out: a directory for metrics.jsonl, loss.png, samples/ and checkpoints/; resume: go on from
-    the newest checkpoint there; inexact: also where the machine or its settings differ; quiet: no bar;
-    preview: model -> (figures, PNG bytes or text), called every preview_every steps and at the end; setup: a
-    table that must be the same when resuming. With n processes (torchrun), process r takes batch n i + r
-    at step i, and gradients are averaged. Raises UserError; SIGINT and SIGTERM save and end with
-    code 130 and 143.
+    the newest checkpoint there; preview: model -> (figures, PNG bytes or text), called every preview_every
+    steps and at the end; setup: a table that must be the same when resuming; place: another, which with
+    inexact, as the machine, may differ; quiet: no bar. With n processes (torchrun), process r takes batch
+    n i + r at step i, and gradients are averaged. Raises UserError; SIGINT and SIGTERM save and end with code
+    130 and 143.
     """
     out, folder, (rank, ranks) = Path(out), Path(out) / "checkpoints", parallel.place()
     device = next(model.parameters()).device
@@ -240,6 +229,7 @@ def fit(
     dtype = compute_dtype(config.precision, device)
     setup = {"fit": to_dict(config), "seed": seed, **(setup or {})}
     place = {
+        **(place or {}),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": torch.backends.cpu.get_cpu_capability(),
@@ -257,7 +247,7 @@ def fit(
         changed = difference(meta["setup"], json.loads(json.dumps(setup)))
         require(not changed, f"the checkpoint in {folder} was made with other settings: {'; '.join(changed)}")
         moved = difference(meta["place"], place)
-        advice = "pass --allow-inexact-resume to go on all the same"
+        advice = "train with --allow-inexact-resume to go on all the same, or afresh with --force"
         require(inexact or not moved, f"resuming would not be exact ({'; '.join(moved)}); {advice}")
         checkpoint.load_weights(model, tensors["model"], folder)
         _unflatten(optimizers, tensors["optimizer"])
@@ -272,7 +262,7 @@ def fit(
         checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
         tensors = {"model": model.state_dict(), "ema": ema.weights, "optimizer": _flatten(optimizers)}
         checkpoint.save(folder / f"step-{step:07d}", tensors, {"step": step, "setup": setup, "place": place})
-        checkpoint.keep_newest(folder)
+        checkpoint.keep_newest(folder, step)
 
     def show(step):
         checkpoint.write_file(out / "loss.png", loss_curve(lines, out.name))

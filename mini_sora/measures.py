@@ -33,10 +33,11 @@ from .compare import (
     unseen_is_far,
 )
 from .config import require
-from .data import on_all_cores, to_pixels
+from .data import to_pixels
 from .evaluate import facts_right, faithful, fine, judge, spread, through_vae
 from .rows import Row
-from .tasks import resized
+from .sharing import on_all_cores
+from .tasks import part, resized
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
@@ -161,7 +162,7 @@ def extend(sora, count, direction, seed=0, **sampling):
     return stated(limits, of_each(made), of_each(best), made, told(clips))
 
 
-def beginnings(sora, count, seed=0, **sampling):
+def beginnings(sora, count, seed=0, progress=None, **sampling):
     """Of one ending, where the past is open: where an agent came from; a model that knows no agents is not
     asked. The ceiling of the second figure is of a beginning of one frame; in the world each ending has one
     beginning, so the first one has none."""
@@ -170,10 +171,10 @@ def beginnings(sora, count, seed=0, **sampling):
     own = sora.config.frames
     clips = scenes_of(sora, count, own, bodies=(), family="play")
     given = np.stack([clip.video for clip in clips])
-    made = [
-        frames_of(sora.extend(list(given), told(clips), own - 1, "backward", seed=other, **sampling))
-        for other in (seed, seed + 10_000, seed + 20_000)
-    ]
+    made, asked = [], (list(given), told(clips), own - 1, "backward")
+    for nth in range(3):
+        how = {"seed": seed + 10_000 * nth, "progress": part(progress, nth, 1, 3), **sampling}
+        made.append(frames_of(sora.extend(*asked, **how)))
     differ, agree = part_ways(np.stack([paths(videos, clips) for videos in made]), own - 1)
     same = np.all([(videos[:, own - 1 :] == given).all((1, 2, 3, 4)) for videos in made], axis=0)
     best = np.concatenate([through_vae(sora.vae, given[:, :1])[0], given[:, 1:]], axis=1)

@@ -15,7 +15,7 @@ from .evaluate import interval
 from .fit import fit
 from .objectives import reused
 from .prompts import next_token_loss
-from .report import digest, keep, show
+from .report import clear, digest, keep, show
 from .rows import Row
 from .text import Tokenizer, encoded, tokenize
 from .train import Run
@@ -134,6 +134,8 @@ def evaluate_captions(captioner, count, folder=None, progress=None, seed=0):
     """
     rows = asked_of(captioner.config)
     report = {"digest": digest(captioner), "clips": count, "seed": seed, "rows": {}}
+    if folder:
+        clear(folder)
     if progress:
         progress(0, len(rows), rows[0].name)
     for done, row in enumerate(rows, 1):
@@ -189,8 +191,9 @@ class CaptionerStages(Run):
         if self.start:
             network, tokenizer = self.start.network, self.start.tokenizer
         else:
-            _, pairs = Captions(c.data, tuple(dict.fromkeys(c.model.families)), 2048, c.seed + (5 << 20))[0]
-            tokenizer = Tokenizer.train([text for pair in pairs for text in pair], c.model.merges)
+            pairs = Captions(c.data, tuple(dict.fromkeys(c.model.families)), 128, c.seed + (5 << 20))
+            texts = [text for i in range(16) for pair in pairs[i][1] for text in pair]  # of several lengths
+            tokenizer = Tokenizer.train(texts, c.model.merges)
             network = CaptionNetwork(c.model, tokenizer.size).to(self.device)
         captioner = Captioner(c.model, network, tokenizer)
         clips = [clip for row in asked_of(c.model) for clip in row.clips(8)]

@@ -11,19 +11,21 @@ import re
 import time
 from collections import Counter
 from functools import partial
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 
 import numpy as np
 
-from data_gen import apparitions, displacements
+from data_gen import apparitions, code_digest, displacements
 
 from .checkpoint import write_file
 from .config import require, to_dict
-from .data import on_all_cores, share_out
 from .evaluate import fine, interval, judge, scores, sheet, spread, through_vae, verdict
 from .measures import TASKS
 from .pipeline import JUDGED_AT, LOSS_COUNTS
 from .rows import film, rows_of
+from .sharing import on_all_cores, share_out
+from .viz import every_second
 
 
 def measure(sora, row, count, seed=0, **sampling):
@@ -46,7 +48,7 @@ def measure(sora, row, count, seed=0, **sampling):
         figures[kind] = scores(reports)
         strange = on_all_cores(apparitions, list(shown))
         figures[kind]["unexplained"] = float(np.mean([bool(found) for found in strange]))
-        if row.family == "play":
+        if row.family == "play" and row.frames > 1:
             moves = np.mean(on_all_cores(displacements, list(shown), actions), axis=1)
             figures[kind]["moves"], figures["interval of moves"] = float(moves.mean()), spread(moves)
     whole = judge(rebuilt, [clip.facts for clip in clips], actions)
@@ -61,11 +63,11 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
 
     count: clips a row, and a task; folder: where report.json is kept, written anew after each of them, with
     the first clips of each, and the first that are not as asked, in clips/ and failures/; resume: what is in
-    the report there, of however many clips, is not measured again; progress: called with (done, all, name)
-    before the first, with its name, and after each that is done. Returns the report: {"rows": {name:
-    figures}, "tasks": {name: [(what, value, asked, aim, ceiling, 95% interval, clips)]}, "figures": [the
-    same], ...}. Same seed, same figures, but for seconds and memory. Raises UserError where nothing has such
-    a name, or the report is of another model.
+    the report there, of however many clips, is not measured again; progress: called each second, on another
+    thread, and at both ends, with (rows done, all), some of them in part. Returns the report:
+    {"rows": {name: figures}, "tasks": {name: [(what, value, asked, aim, ceiling, 95% interval, clips)]},
+    "figures": [the same], ...}. Same seed, same figures, but for seconds and memory. Raises UserError where
+    nothing has such a name, or the report is of another model or by other code of the world.
     """
     every = rows_of(sora.config)
     rows = [row for row in every if only in row.name]
@@ -82,31 +84,46 @@ def evaluate(sora, count=256, only="", seed=0, folder=None, resume=False, progre
         report = kept(folder)
         require(report, f"{folder} has no report to go on with; replace it with --force")
         same = about.items() <= report.items()
-        require(same, f"the report in {folder} is of other weights or settings; choose another directory")
+        other = "of other weights, settings or code of the world"
+        require(same, f"the report in {folder} is {other}; choose another directory")
+    elif folder:
+        clear(folder)
     calls = {row.name: partial(measure, sora, row, count, seed, **sampling) for row in rows}
     calls |= {name: partial(task, sora, count, seed=seed, **sampling) for name, task in tasks.items()}
     # Those left, from the last one on, as that is the longest: a minute of video.
     names = [name for name in reversed(calls) if name not in report["rows"] | report["tasks"]]
+    shares = RawArray("d", len(names))  # how much of each is done, which the processes write
     most = None if sora.device.type == "cpu" else 0  # a process that was forked cannot use a GPU
-    if progress and names:
-        progress(0, len(names), names[0])
-    for done, (place, found) in enumerate(share_out([calls[name] for name in names], most), 1):
-        name, (figures, *shown) = names[place], found
-        if name in tasks:
-            report["tasks"][name] = [[what, *figure] for what, figure in figures.items()]
-        else:
-            report["rows"][name] = figures
-        if folder:
-            for kind, examples in zip(("", "VAE, "), shown, strict=False):
-                show(folder, kind + name, examples)
-            keep(folder, report)
-        if progress:
-            progress(done, len(names), name)
+
+    def run(place):
+        def heard(done, all):
+            shares[place] = 0.9 * done / all  # as what is made is then to be judged
+
+        return calls[names[place]](progress=heard)
+
+    def tell():
+        if progress and names:
+            progress(sum(shares), len(names))
+
+    tell()
+    with every_second(tell):
+        for place, found in share_out([partial(run, place) for place in range(len(names))], most):
+            name, (figures, *shown) = names[place], found
+            if name in tasks:
+                report["tasks"][name] = [[what, *figure] for what, figure in figures.items()]
+            else:
+                report["rows"][name] = figures
+            if folder:
+                for kind, examples in zip(("", "VAE, "), shown, strict=False):
+                    show(folder, kind + name, examples)
+                keep(folder, report)
+            shares[place] = 1
     report["rows"] = asked_of(every, report["rows"])
     report["tasks"] = {name: report["tasks"][name] for name in TASKS if name in report["tasks"]}
     report["figures"] = summary(sora, report["rows"], **sampling) if report["rows"] else []
     if folder:
         keep(folder, report)
+    tell()
     return report
 
 
@@ -126,6 +143,7 @@ def evaluate_prompts(sora, prompts, folder=None, progress=None, seed=0, **sampli
     right = float(np.mean(judged)) if judged else None
     report |= {"right": right, "interval": interval(right, len(judged)) if judged else None}
     if folder:
+        clear(folder)
         show(folder, "prompts", list(zip(videos, prompts, reports, strict=True)))
         keep(folder, report)
     return report
@@ -153,6 +171,7 @@ def kept(folder):
 def about_of(sora, seed=0, **sampling):
     """What a report is of: the model, how it is sampled, and what chooses among its videos."""
     about = {"config": to_dict(sora.config), "digest": digest(sora), "seed": seed}
+    about["world"] = code_digest()[:16]  # which films what is asked, and judges it
     if sampling.get("best_of", sora.config.sampling.best_of) > 1:
         about |= {"captioner": digest(sora.captioner), "fitness": [JUDGED_AT, LOSS_COUNTS]}
     return json.loads(json.dumps(about | {"sampling": sampling}))
@@ -204,7 +223,8 @@ def summary(sora, results, **sampling):
     moving = [row for row in results.values() if row["frames"] > 1]  # in an image nothing can come or go
     if moving:
         share, name, clips = strangest(moving, "model")
-        least, between = strangest(moving, "ceiling")[0], interval(share, clips)
+        least = strangest([row for row in moving if row["family"] == name], "ceiling")[0]
+        between = interval(share, clips)
         found.append((f"from nowhere, or vanished: {name}", share, "<= 0.03", 0.005, least, between, clips))
     for row in moving:
         if "moves" in row["model"]:
@@ -259,13 +279,29 @@ def keep(folder, report):
     write_file(Path(folder) / "report.json", json.dumps(report, indent=1).encode())
 
 
+def clear(folder):
+    """Remove the report that a folder has, and its pictures, as another is to take its place."""
+    report = kept(folder)
+    tables = [report[key] for key in ("rows", "tasks") if isinstance(report.get(key), dict)]
+    for name in ["prompts", *(name for table in tables for name in table)] if report else []:
+        for path in (*pictures(folder, name), *pictures(folder, "VAE, " + name)):
+            path.unlink(missing_ok=True)
+    (Path(folder) / "report.json").unlink(missing_ok=True)
+
+
+def pictures(folder, name):
+    """Where the pictures of a row are kept: of its first clips, and of its failures."""
+    places = [Path(folder) / kind for kind in ("clips", "failures")]
+    for place in places:
+        require(not place.is_symlink(), f"{place} is a link to elsewhere; remove it")
+    return [place / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png" for place in places]
+
+
 def show(folder, name, examples):
     """Leave pictures of a row's clips, [(video, prompt, report)], in a folder: the first ones in clips/, and
     the first that are not as asked in failures/."""
     wrong = [example for example in examples if example[2] and not example[2].ok]
-    for kind, some in (("clips", examples[:12]), ("failures", wrong[:12])):
-        path = Path(folder) / kind / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.png"
-        require(not path.parent.is_symlink(), f"{path.parent} is a link to elsewhere; remove it")
+    for path, some in zip(pictures(folder, name), (examples[:12], wrong[:12]), strict=True):
         path.unlink(missing_ok=True)
         if some:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import torch
 
+from data_gen import code_digest
+
 from .checkpoint import write_file
 from .config import UserError, require, with_flags
-from .data import share_out
+from .data import cores
 from .evaluate import judge, scores
 from .presets import PRESETS
 from .rows import Row, film
+from .sharing import share_out
 from .train import Stages, prepare
 
 BASE = {
@@ -119,11 +122,14 @@ def sweep(folder, seeds, count, say, progress):
     folder = Path(folder)
     kept = folder / "sweep.json"
     try:
-        saved = json.loads(kept.read_text()) if kept.exists() else {"clips": count, "results": {}}
+        fresh = {"clips": count, "world": code_digest()[:16], "results": {}}
+        saved = json.loads(kept.read_text()) if kept.exists() else fresh
         judged, results = saved["clips"], saved["results"]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{kept} is damaged; delete it to judge again what is trained there") from None
     require(judged == count, f"{kept} was judged by {judged} clips, not by {count}; ask for as many")
+    same = saved.get("world") == fresh["world"]
+    require(same, f"{kept} was made by other code of the world; choose another directory")
     first, *others = TRAININGS
     rounds = [
         [(n, s) for s in map(str, range(seeds)) for n in names if s not in results.get(n, {})]
@@ -131,7 +137,8 @@ def sweep(folder, seeds, count, say, progress):
     ]
     done, every = 0, sum(map(len, rounds))
     for left in rounds:
-        for place, (share, seconds) in share_out([partial(variant, *job, folder, count) for job in left]):
+        jobs = [partial(variant, *job, folder, count) for job in left]
+        for place, (share, seconds) in share_out(jobs, min(cores(), len(jobs))):
             name, seed = left[place]
             results.setdefault(name, {})[seed] = [share, seconds]
             write_file(kept, json.dumps(saved, indent=1).encode())

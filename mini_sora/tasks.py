@@ -277,7 +277,7 @@ class MiniSora(Pipeline):
         most, shape = self.config.dit.actions, (len(prompts), frames - 1)
         require(most, "this model knows no actions; leave them out")
         actions = numbers_of(actions)
-        fine = actions.shape == shape and not actions.is_floating_point()
+        fine = actions.shape == shape and not (actions.is_floating_point() and actions.numel())
         require(fine, f"actions are {actions.dtype} {(*actions.shape,)}; they are whole numbers {shape}")
         fine = ((actions >= 0) & (actions <= most)).all()
         require(fine, f"actions are whole numbers from 0, for none, to {most}")

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from data_gen import code_digest
+
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
 from .data import Captions, cores, to_pixels
@@ -38,8 +40,9 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
 
     config: a TrainConfig, or a CaptionerTraining; stages: what runs it, Stages unless said; resume: go on
     with the run that is there; force: delete it and start afresh; device: cpu, cuda or cuda:N; inexact:
-    resume on another machine too; quiet: no bars. Prints a table at the end. Returns (model, report); of
-    several processes (torchrun) the first alone has a report. Raises UserError.
+    resume on another machine, or with other code of the world, too; quiet: no bars. Prints a table at the
+    end. Returns (model, report); of several processes (torchrun) the first alone has a report. Raises
+    UserError.
     """
     device = parallel.own_device(device)
     check_device(device)
@@ -99,6 +102,8 @@ class Run:
     def __init__(self, config, out, resume, device, inexact, quiet):
         self.config, self.out, self.device, self.quiet = config, out, device, quiet
         self.options = {"resume": resume, "inexact": inexact, "quiet": quiet, "seed": config.seed}
+        if not config.data.folder:
+            self.options["place"] = {"world": code_digest()[:16]}  # which films what is learned
         self.rows = []
         for name in config.trained:
             check_means(getattr(config, name).fit, device)
@@ -159,8 +164,10 @@ class Stages(Run):
     def load_start(self):
         """The model to learn on from. Raises UserError unless it has the networks of these settings."""
         start = MiniSora.from_pretrained(self.config.start, self.device)
-        models = (to_dict(sora) for sora in (start.config, self.config.model))
+        models = [to_dict(sora) for sora in (start.config, self.config.model)]
         parts = [{key: model[key] for key in ("vae", "text", "dit")} for model in models]
+        for part, model in zip(parts, models, strict=True):  # what the DiT predicts, and of what noise
+            part["sampling"] = {key: model["sampling"][key] for key in ("schedule", "target")}
         other = "; ".join(difference(*parts))
         require(not other, f"{self.config.start} is another model than these settings make: {other}")
         return start
@@ -181,10 +188,11 @@ class Stages(Run):
             model.latent_shape(size, frames)
         shown = stream(c, 32)
         own = [prompt for _, prompt in shown.shots] if c.data.folder else []
-        self.prompts = own or [prompt for i in range(64) for prompt in shown[i].prompts]
-        merges = model.text.merges
-        self.tokenizer = self.start.tokenizer if self.start else Tokenizer.train(self.prompts, merges)
-        tokenize(self.tokenizer, self.prompts, model.text.max_tokens)
+        few = own or [prompt for i in range(64) for prompt in shown.prompts(i)]
+        more = [] if own else [prompt for i in range(64, 256) for prompt in shown.prompts(i)]
+        self.words = words_of(" ".join([*few, *more]))  # some of which are rare
+        self.tokenizer = self.start.tokenizer if self.start else Tokenizer.train(few, model.text.merges)
+        tokenize(self.tokenizer, few, model.text.max_tokens)
 
     def run(self):
         vae = self.timed("vae", self.train_vae)
@@ -258,7 +266,7 @@ class Stages(Run):
         model, tokenizer = c.model, self.tokenizer
         if c.data.folder:  # of clips that the captioner knows nothing of
             model = replace(model, sampling=replace(model.sampling, best_of=1))
-        sora = MiniSora(model, vae, network, tokenizer, known.union(words_of(" ".join(self.prompts))))
+        sora = MiniSora(model, vae, network, tokenizer, known.union(self.words))
         if self.start and not how.fit.steps:
             return sora, "", f"that of {c.start}"
 
@@ -309,7 +317,7 @@ class Stages(Run):
             return self.look(sora)
         folder = self.out / "report"
         begun = self.options["resume"] and about_of(sora).items() <= kept(folder).items()
-        with progress_bar(hidden=self.quiet) as progress:
+        with progress_bar("rows", self.quiet) as progress:
             report = evaluate(sora, self.config.judged, folder=folder, resume=begun, progress=progress)
         right = [(name, row["model"]["all"], row["ceiling"]["all"]) for name, row in report["rows"].items()]
         return report, "", f"{right[0][0]}: {right[0][1]:.1%} right, ceiling {right[0][2]:.1%}"

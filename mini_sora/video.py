@@ -120,11 +120,25 @@ def _enlarged(image, scale):
 def _write_images(frames, suffix, buffer):
     unit = 10 if suffix == ".gif" else 1  # a GIF counts hundredths of a second
     ends = [unit * round(1000 * i / FPS / unit) for i in range(MAX_FRAMES + 1)]
-    images = (Image.fromarray(frame) for frame in frames)
+    images = (Image.fromarray(frame) for frame in (_stirred(frames) if suffix == ".webp" else frames))
     options = {"lossless": True} if suffix == ".webp" else {}
     durations = [b - a for a, b in itertools.pairwise(ends)]
     first = next(images)
     first.save(buffer, suffix[1:], save_all=True, append_images=images, duration=durations, loop=0, **options)
+
+
+def _stirred(frames):
+    """Frames as they are, but for one level of one pixel of the last where all are the same: of a video that
+    stands still a WebP would be a picture."""
+    first = frame = next(frames)
+    still = True
+    for other in frames:
+        yield frame
+        still, frame = still and np.array_equal(other, first), other
+    if still and frame is not first:
+        frame = frame.copy()
+        frame[-1, -1, -1] ^= 1
+    yield frame
 
 
 def _write_mp4(frames, buffer):

@@ -3,6 +3,7 @@
 import io
 import json
 import textwrap
+import threading
 from contextlib import contextmanager
 
 from matplotlib.figure import Figure
@@ -64,14 +65,33 @@ def loss_curve(metrics, title):
 
 @contextmanager
 def progress_bar(name="", hidden=False):
-    """A bar with the time left, for what takes longer than a second: called with (done, all), and the name
-    of what is being done, if it changes."""
+    """A bar with the time left, for what takes longer than a second, or has parts: called with (done, all),
+    and the name of what is being done, if it changes."""
     left = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
-    with tqdm(delay=1, leave=False, bar_format=left, disable=hidden) as bar:
+    with tqdm(desc=name, delay=1, leave=False, bar_format=left, disable=hidden, miniters=0) as bar:
 
         def progress(done, all, name=name):
             bar.total = all
-            bar.set_description_str(name)
             bar.update(done - bar.n)
+            if name != bar.desc:  # what is new may take long, and is told at once
+                bar.set_description_str(name)
 
         yield progress
+
+
+@contextmanager
+def every_second(call):
+    """Call something each second meanwhile, on a thread of its own."""
+    over = threading.Event()
+
+    def repeat():
+        while not over.wait(1):
+            call()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

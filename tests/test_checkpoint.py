@@ -178,6 +178,15 @@ def test_the_newest_good_checkpoint_is_found(saved):
         checkpoint.load_latest(saved.parent, warnings.append)
 
 
+def test_of_those_kept_none_is_a_damaged_one(saved):
+    """A run that went on from before a damaged checkpoint keeps two that are good."""
+    for step in (6, 9, 12):
+        checkpoint.save(saved.parent / f"step-{step:07d}", TENSORS, {"step": step})
+    (saved.parent / "step-0000012" / "model.safetensors").write_bytes(b"")
+    checkpoint.keep_newest(saved.parent, 9)
+    assert [step for step, _ in checkpoint.steps_of(saved.parent)] == [6, 9]
+
+
 def test_no_space_keeps_the_old_and_leaves_nothing_behind(saved):
     code = f"""
         import resource, torch

@@ -133,6 +133,10 @@ MISTAKES = [
     (("train", "--preset", "smoke", "--out", "OUT", "--device", "cuda:77"), "cuda:77"),
     (("train", "--preset", "smoke", "--out", "OUT", "--device", "meta"), "meta"),
     (("train", "--preset", "tiny", "--out", "OUT", "--dit.fit.steps", "3000"), "--dit.course 0x0"),
+    (("train", "--out", "OUT", "--start", "quick", "--vae.fit.steps", "9"), "--vae.fit.steps means nothing"),
+    (("train", "--out", "OUT", "--preset", "simple", "--vae.fit.steps", "9"), "with --start quick"),
+    (("train", "--out", "OUT", "--data", "DIR", "--data.sides", "24"), "with --data"),
+    (("train", "--out", "OUT", "--data", "DIR", "--judged", "24"), "--judged means nothing"),
     (("train", "--preset", "small", "--out", "OUT", "--model.dit.patch", "1x4x4"), "do not divide"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.clip", "0"), "clip"),
     (("train", "--preset", "smoke", "--out", "OUT", "--judged", "100000"), "judged"),
@@ -160,6 +164,8 @@ MISTAKES = [
     (("upscale", "PICTURE", PROMPT, *GENERATE[2:], "--factor", "-1"), "factor"),
     (("loop", " ", *GENERATE[2:]), "empty"),
     (("loop", PROMPT, *GENERATE[2:], "--fit", "squeeze"), "'crop', 'pad'"),
+    (("loop", PROMPT, *GENERATE[2:], "--fit", "pad"), "there is none"),
+    (("loop", PROMPT, *GENERATE[2:], "--video", "PICTURE", "--no-expand"), "new video"),
     (("train", "--preset", "smoke", "--out", ""), "--out is empty"),
     (("evaluate", "--weights", "RUN", "-o", ""), "exists"),
     (("train", "--preset", "smoke", "--out", "OUT", "--dit.fit.adam_rate", "nan"), "adam_rate"),
@@ -171,7 +177,8 @@ MISTAKES = [
     (("evaluate", "--weights", "RUN", "--prompts", "nowhere.txt"), "nowhere.txt"),
     (("evaluate", "--weights", "RUN", "--prompts", "PICTURE"), "no text"),
     (("evaluate", "--weights", "RUN", "--prompts", "/dev/null"), "0 prompts"),
-    (("evaluate", "--weights", "RUN", "--prompts", "PICTURE", "--rows", "shapes"), "neither"),
+    (("evaluate", "--weights", "RUN", "--prompts", "PICTURE", "--rows", "shapes"), "--rows"),
+    (("evaluate", "--weights", "RUN", "--prompts", "PICTURE", "--count", "4"), "--count"),
     (("evaluate", "--weights", "RUN", "--rows", "dogs"), "dogs"),
     (("evaluate", "--weights", "RUN", "-o", "RUN/config.json", "--force"), "is a file"),
     (("generat", PROMPT), "generate"),
@@ -220,6 +227,19 @@ def test_ctrl_c_leaves_nothing(smoke_run, tmp_path, capsys, monkeypatch):
     assert "stopped" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 
+def test_a_bar_does_not_show_what_is_done_at_once(capsys):
+    with viz.progress_bar("work") as progress:
+        for done in range(5):
+            progress(done, 5)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_tells_at_once_what_is_begun(capsys):
+    with viz.progress_bar() as progress:
+        progress(0, 5, "the long part")
+        assert "the long part" in capsys.readouterr().err
+
+
 def test_a_bar_tells_the_time_that_is_left(smoke_run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(viz, "tqdm", lambda **o: tqdm(**{**o, "delay": 0, "mininterval": 0}))
     argv = ["generate", PROMPT, "--seconds", "6", "--steps", "2", "-o", str(tmp_path / "v.gif")]
@@ -244,8 +264,10 @@ def test_an_agent_is_told_what_to_do(tmp_path, capsys, monkeypatch):
     agent, path = "a white agent", str(tmp_path / "v.webp")
     assert main(["generate", agent, "-o", path, *flags]) == 0
     assert asked.pop().tolist() == [[3, 3, 1, 4]] and len(read_video(path)) == 5
+    assert re.search(r"; \d of 4 actions lead where they may]", capsys.readouterr().out)
     assert main(["generate", agent, agent, "-o", str(tmp_path / "two"), *flags]) == 0
     assert asked.pop().tolist() == 2 * [[3, 3, 1, 4]]
+    assert capsys.readouterr().out.count(" of 4 actions lead where they may]") == 2
     picture = tmp_path / "p.png"
     Image.new("RGB", (32, 32)).save(picture)
     assert main(["animate", str(picture), agent, "-o", path, "--force", *flags]) == 0
@@ -271,6 +293,12 @@ def test_evaluate_prints_the_table(smoke_run, tmp_path, capsys, fails):
     assert main([*again, "--resume"]) == 0
     assert capsys.readouterr().out.splitlines()[:3] == printed.splitlines()[:3]
     assert "exclude" in fails(*again, "--resume", "--force")
+    (out / "report.json").write_text('{"rows": 3, "tasks": null}')
+    assert main([*again, "--force"]) == 0
+    own = out / "clips" / "holiday.png"
+    own.touch()
+    assert main([*again, "--force", "--rows", "heldout"]) == 0
+    assert {path.name for path in own.parent.iterdir()} == {"heldout.png", "vae-heldout.png", own.name}
     for broken, said in (("", "no report"), ("[1]", "no report"), ('{"rows": {}}', "other weights")):
         (out / "report.json").write_text(broken)
         assert said in fails(*again, "--resume")

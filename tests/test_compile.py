@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from mini_sora.fit import FitConfig, compiled, fit, instead
+from mini_sora.compile import compiled, instead
+from mini_sora.fit import FitConfig, fit
 from mini_sora.text import TextConfig, TextEncoder
 
 CONFIG = FitConfig(steps=4, warmup=1, precision="float32", save_every=4, preview_every=4)

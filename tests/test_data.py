@@ -1,35 +1,16 @@
 import gc
-import multiprocessing
 import os
-import subprocess
-import sys
-import textwrap
-import time
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from data_gen import WorldError, make_clip
+from data_gen import make_clip
 from data_gen.board import ACTIONS
-from mini_sora import checkpoint, parallel
-from mini_sora import data as data_module
-from mini_sora.__main__ import explain
+from mini_sora import parallel
 from mini_sora.config import UserError
-from mini_sora.data import (
-    Course,
-    DataConfig,
-    Replayed,
-    Stored,
-    Stream,
-    action_numbers,
-    area,
-    batches,
-    share_out,
-)
+from mini_sora.data import Course, DataConfig, Replayed, Stored, Stream, action_numbers, area, batches
 from mini_sora.presets import PRESETS
 
 EVERY = DataConfig(sides=(24, 32), frames=(1, 5, 17), wide=True, long_prompts=0.5)
@@ -45,6 +26,7 @@ def test_a_batch_depends_on_its_number_and_the_seed_alone():
     batches = [one[i] for i in range(6)]
     assert all(same(again[i], batches[i]) for i in reversed(range(6)))
     assert not any(same(other[i], batches[i]) for i in range(6))
+    assert [one.prompts(i) for i in range(6)] == [shots.prompts for shots in batches], "without the clips"
 
 
 def test_batches_share_no_clip():
@@ -176,86 +158,6 @@ def test_each_process_stores_what_it_asks_for(monkeypatch):
         made.append(stored.batches)
     assert made == [[stream[i].prompts[0] for i in range(rank, 6, 2)] for rank in range(2)]
     assert sorted(asked) == sorted(2 * (made[0] + made[1]))
-
-
-def where(place):
-    time.sleep(0.2)
-    return place, os.getpid(), torch.get_num_threads()
-
-
-def test_calls_are_shared_out_a_thread_to_each(monkeypatch):
-    monkeypatch.setattr(data_module, "cores", lambda: 2)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        found = dict(share_out([partial(where, place) for place in range(6)]))
-        few = [result for _, result in share_out([partial(where, 0)])]
-    finally:
-        torch.set_num_threads(threads)
-    assert {key: place for key, (place, _, _) in found.items()} == {i: i for i in range(6)}
-    assert len({pid for _, pid, _ in found.values()} | {os.getpid()}) == 3
-    assert {count for _, _, count in found.values()} == {1}
-    assert few == [(0, os.getpid(), 3)], "one call alone has all threads"
-    inner = partial(lambda calls: [pid for _, (_, pid, _) in share_out(calls)], [partial(where, 0)] * 2)
-    assert all(pids[0] == pids[1] != os.getpid() for _, pids in share_out([inner] * 2))
-
-
-def test_what_is_done_first_comes_first(monkeypatch):
-    monkeypatch.setattr(data_module, "cores", lambda: 2)
-    calls = [partial(time.sleep, seconds) for seconds in (2.0, 0.1, 0.1, 0.1)]
-    assert [place for place, _ in share_out(calls)] == [1, 2, 3, 0]
-
-
-@pytest.mark.parametrize("kind", [UserError, WorldError])
-def test_a_mistake_in_a_shared_call_ends_all(monkeypatch, kind):
-    monkeypatch.setattr(data_module, "cores", lambda: 2)
-
-    def mistake():
-        raise kind("no such thing")
-
-    began = time.monotonic()
-    with pytest.raises(kind, match=r"^no such thing$"):
-        list(share_out([mistake] + [partial(time.sleep, 60)] * 8))
-    gc.collect()
-    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
-
-
-def test_a_mistake_of_ours_in_a_shared_call_is_not_one_of_memory(monkeypatch):
-    with pytest.raises(KeyError) as found:
-        list(share_out([partial({}.__getitem__, "key")] * 2, 2))
-    assert explain(found.value) is None
-
-
-ORPHAN = """
-    import sys, time
-    from functools import partial
-    from mini_sora import checkpoint, data
-    data.cores = lambda: 2
-    with checkpoint.locked(sys.argv[1]):
-        print("begun", flush=True)
-        list(data.share_out([partial(time.sleep, 60)] * 8))
-"""
-
-
-def test_workers_end_with_the_process_that_started_them(tmp_path):
-    """And so does its lock, which they hold with it."""
-    command = [sys.executable, "-c", textwrap.dedent(ORPHAN), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        until = time.monotonic() + 30
-        while len(children.read_text().split()) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
-        time.sleep(0.5)  # until they are told to
-        process.kill()
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            with checkpoint.locked(tmp_path):
-                return
-        except UserError:
-            time.sleep(0.1)
-    pytest.fail("the run is locked by workers without a parent")
 
 
 def test_a_course_shows_one_part_after_another():

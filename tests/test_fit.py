@@ -137,11 +137,25 @@ def test_signals_then_resume_is_exact(tmp_path, number, code):
         process.send_signal(number)
         errors = process.communicate()[1]
     assert process.returncode == code, errors
+    assert ("stopping when this step is done" in errors) == (number != signal.SIGKILL)
     saved = checkpoint.steps_of(tmp_path / "cut" / "checkpoints")[-1][0]
     assert saved == 4 if number == signal.SIGKILL else saved >= 6
     run(tmp_path / "cut", resume=True)
     run(tmp_path / "whole")
     assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
+def test_a_run_is_saved_where_nobody_reads_what_it_says(tmp_path):
+    script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent)))
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stderr.close()
+        for _ in range(6):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 130
+    assert checkpoint.steps_of(tmp_path / "checkpoints")[-1][0] >= 6
 
 
 def test_a_signal_to_all_processes_saves(tmp_path):
@@ -292,6 +306,14 @@ def test_another_thread_count_is_refused_unless_asked_for(tmp_path):
         run(tmp_path, resume=True, inexact=True)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_another_world_is_refused_unless_asked_for(tmp_path):
+    with pytest.raises(Stop):
+        run(tmp_path, loss=stopping_at(5), place={"world": "a"})
+    with pytest.raises(UserError, match="world: a against b"):
+        run(tmp_path, resume=True, place={"world": "b"})
+    run(tmp_path, resume=True, place={"world": "b"}, inexact=True)
 
 
 def test_randomness_depends_on_seed_and_step_alone():

@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,12 @@ from data_gen.faults import FAULTS
 from mini_sora import report
 from mini_sora.__main__ import main
 from mini_sora.config import UserError
-from mini_sora.data import share_out
 from mini_sora.evaluate import fine, interval, judgement, spread
 from mini_sora.model import Sora
 from mini_sora.presets import PRESETS
 from mini_sora.report import evaluate, measure, summary, table
 from mini_sora.rows import Row, rows_of
+from mini_sora.sharing import share_out
 from mini_sora.tasks import MiniSora
 from mini_sora.text import Tokenizer
 from mini_sora.vae import VAE
@@ -123,11 +124,11 @@ def test_a_report_goes_on_where_it_stopped(smoke, tmp_path, monkeypatch):
     """Stopped at its second row, it has the first, which is not measured again."""
     whole, asked, stopped = evaluate(smoke, 2), [], [True]
 
-    def stopping(sora, row, *args):
+    def stopping(sora, row, *args, **how):
         asked.append(row.name)
         if len(asked) == 2 and stopped[0]:
             raise KeyboardInterrupt
-        return measure(sora, row, *args)
+        return measure(sora, row, *args, **how)
 
     monkeypatch.setattr(report, "measure", stopping)
     monkeypatch.setattr(report, "share_out", lambda calls, cores: share_out(calls, 0))
@@ -141,8 +142,12 @@ def test_a_report_goes_on_where_it_stopped(smoke, tmp_path, monkeypatch):
     other = MiniSora(smoke.config, copy.deepcopy(smoke.vae), smoke.sora, smoke.tokenizer)
     other.vae.latent_mean += 0.1
     for model, seed in ((other, 0), (smoke, 1)):
-        with pytest.raises(UserError, match="other weights or settings"):
+        with pytest.raises(UserError, match="other weights, settings"):
             evaluate(model, 2, seed=seed, folder=tmp_path, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "code_digest", lambda: "another world")
+        with pytest.raises(UserError, match="code of the world"):
+            evaluate(smoke, 2, folder=tmp_path, resume=True)
     del found["rows"]["heldout"]
     (tmp_path / "report.json").write_text(json.dumps(found))
     more = evaluate(smoke, 3, folder=tmp_path, resume=True)
@@ -175,14 +180,20 @@ def test_a_row_is_measured_against_the_square_one(untrained, tmp_path, monkeypat
     missed = Report({"seam": False}, ("misses seam",))
     figure = (1.5, "<= 1.3", 1.0, 1.02, (1.2, 1.9), 2)
     loops = [(np.zeros((5, 24, 24, 3), np.uint8), "a red circle rests", missed)]
-    monkeypatch.setattr(report, "TASKS", {"loop": lambda *_, **__: ({"loop: seam": figure}, loops)})
+
+    def loop(*_, progress, **__):
+        progress(1, 4)
+        time.sleep(1.5)
+        return {"loop: seam": figure}, loops
+
+    monkeypatch.setattr(report, "TASKS", {"loop": loop})
     told = []
     found = evaluate(untrained, 2, folder=tmp_path / "r", steps=1, progress=lambda *a: told.append(a))
     assert set(evaluate(untrained, 2, only="32x40", steps=1)["rows"]) == {"square", "32x40"}
     right = found["rows"]["square"]["model"]["all"]
     assert found["rows"]["32x40"]["least"] == right - 0.05
-    assert [said[:2] for said in told] == [(i, 3) for i in range(4)] and told[0][2] == "loop"
-    assert sorted(name for _, _, name in told[1:]) == ["32x40", "loop", "square"]
+    assert told[0] == (0, 3) and told[-1] == (3, 3) and sorted(told) == told
+    assert any(done % 1 for done, _ in told), "what is done in part counts as such"
     assert re.search(r"loop: seam +2 +1.500 +1.200 to 1.900 +1.020 +<= 1.3 +1  falls short", table(found))
     assert re.search("\n +clips +value", table(found))
     assert all((tmp_path / "r" / kind / "loop.png").exists() for kind in ("clips", "failures"))
@@ -216,6 +227,8 @@ def test_first_frames_and_actions_are_given(untrained, monkeypatch):
     row = Row("play", "play")
     measure(untrained, row, 3, steps=1)
     assert asked[1][1].shape == (3, 16) and asked[1][1].min() > 0 and asked[1][0] is None
+    figures, *_ = measure(untrained, Row("pictures", "play", frames=1), 3, steps=1)
+    assert asked[2][1].shape == (3, 0) and "moves" not in figures["model"]
 
 
 def test_truth_passes_where_the_model_is_the_truth(untrained, monkeypatch):
@@ -255,7 +268,8 @@ def test_each_mistake_is_counted_in_its_own_figure(untrained, monkeypatch):
 
 def test_the_worst_is_told_of_all(untrained):
     def row(family, psnr, whole, strange, frames=17):
-        kinds = {kind: {"unexplained": strange, "whole": whole} for kind in ("model", "ceiling")}
+        of_best = strange if family == "shapes" else 0.01
+        kinds = {"model": {"unexplained": strange}, "ceiling": {"unexplained": of_best, "whole": whole}}
         return {"family": family, "frames": frames, "clips": 100, "psnr": psnr, **kinds}
 
     rows = [row("shapes", 30.0, 0.9, 0.2), row("shapes", 40.0, 0.99, 0.0), row("camera", 35.0, 0.8, 0.15)]
@@ -263,6 +277,8 @@ def test_the_worst_is_told_of_all(untrained):
     rows.append(row("play", 38.0, 0.97, 1.0, frames=1))
     told = summary(untrained, dict(enumerate(rows)), steps=1)
     found = {name: (value, between, clips) for name, value, *_, between, clips in told}
+    (best,) = (ceiling for name, _, _, _, ceiling, *_ in told if name == "from nowhere, or vanished: camera")
+    assert best == pytest.approx(0.01), "the ceiling is that of the same family"
     assert found["VAE: PSNR, worst row, dB"] == (30.0, None, None)
     assert found["VAE: truth through it, every fact right, worst row"] == (0.8, interval(0.8, 100), 100)
     # Rows show the same scenes, so two of a family do not count twice.
@@ -283,6 +299,14 @@ def test_a_video_of_a_model_of_pictures_is_judged():
     still = Row("one", "shapes", frames=1, bodies=(1,)).clips(1)[0]
     said, right = judgement(still.video.repeat(5, axis=0), still.caption, 1)
     assert right and said == "as asked in 5 of 5 pieces of 0 seconds"
+
+
+def test_the_last_frames_of_a_long_video_are_judged():
+    still = Row("one", "shapes", frames=1, bodies=(1,)).clips(1)[0]
+    video = still.video.repeat(45, axis=0)
+    assert judgement(video, still.caption, 17)[1]
+    video[-12:] = 0
+    assert judgement(video, still.caption, 17) == ("as asked in 2 of 3 pieces of 2 seconds", False)
 
 
 def test_a_short_model_is_asked_what_it_can_do(untrained):

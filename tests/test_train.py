@@ -166,6 +166,20 @@ def test_ones_own_clips_have_no_easy_part(tmp_path):
     assert next(iter(batches(course(config, 2), [0], workers=0))).prompts == ["all red"] * 2
 
 
+@pytest.mark.parametrize("change", [{"target": "x"}, {"schedule": "cosine"}])
+def test_a_start_predicts_what_is_learned(change, tmp_path):
+    config = PRESETS["simple"]
+    sampling = replace(config.model.sampling, **change)
+    config = replace(config, model=replace(config.model, sampling=sampling))
+    with pytest.raises(UserError, match=f"sampling.{next(iter(change))}"):
+        Stages(config, tmp_path, resume=False, device="cpu", inexact=False, quiet=True)
+
+
+def test_rare_words_are_known(tmp_path):
+    stages = Stages(PRESETS["tiny"], tmp_path, resume=False, device="cpu", inexact=False, quiet=True)
+    assert {"several", "directions", "like", "six", "falling"} <= {*stages.words}
+
+
 @pytest.mark.parametrize("name", [name for name, config in PRESETS.items() if config.start])
 def test_what_a_preset_starts_from_fits_it(name, tmp_path):
     stages = Stages(PRESETS[name], tmp_path, resume=False, device="cpu", inexact=False, quiet=True)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from mini_sora import Video
 from mini_sora.config import UserError
+from mini_sora.media import read_video
 from mini_sora.video import filmstrip
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 16, 24, 3), dtype=np.uint8)
@@ -22,6 +23,15 @@ def test_webp_and_filmstrip_are_lossless(tmp_path):
     video.save(tmp_path / "v.png", scale=1)
     strip = np.asarray(Image.open(tmp_path / "v.png"))
     assert np.array_equal(strip[:, :24], FRAMES[0]) and np.array_equal(strip[:, -24:], FRAMES[4])
+
+
+def test_a_webp_that_stands_still_is_a_video(tmp_path):
+    Video(FRAMES[:1].repeat(17, axis=0)).save(tmp_path / "v.webp")
+    back = read_video(tmp_path / "v.webp", 16)
+    assert back.shape == (17, 16, 24, 3) and np.abs(back - FRAMES[:1].astype(int)).max() <= 1
+    Video(FRAMES[:1]).save(tmp_path / "v.webp", force=True, scale=1)
+    with Image.open(tmp_path / "v.webp") as image:
+        assert np.array_equal(np.asarray(image.convert("RGB")), FRAMES[0]), "a picture stays as it is"
 
 
 def test_gif_has_every_frame_at_eight_a_second(tmp_path):

@@ -23,7 +23,7 @@ from ..physics import SIDES, film_events, simulate, trajectory
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, FPS, PALETTE, Body, Scene, WorldError, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of, word_of
+from ..words import FILLERS, TABLES, lengthen, place_of, shorten, word_of
 from .shapes import MARGIN, between, on_grid
 
 __all__ = ["GRAMMAR", "facts", "render", "sample", "see", "tell", "truth"]
@@ -276,12 +276,14 @@ GRAMMAR = Grammar(
 def tell(scene, rng, long):
     """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
     told, colors, write = facts(scene), [body.color for body in scene.bodies], GRAMMAR.write
-    while not long:
+
+    def short():
         first = int(rng.random() * len(colors))
         named = colors[first:] + colors[:first]
-        sentence = write(f"short {len(colors)}" if scene.frames > 1 else "image", rng, told, *named)
-        if count_words([sentence]) <= SHORT_WORDS:
-            return [sentence]
+        return write(f"short {len(colors)}" if scene.frames > 1 else "image", rng, told, *named)
+
+    if not long:
+        return shorten(short)
     sentences = [write("opening", rng, told)]
     for color in colors:
         plan = "ball image" if scene.frames == 1 else "ball in gravity" if scene.gravity else "ball"

@@ -14,11 +14,11 @@ from math import log, pi
 import numpy as np
 
 from .. import solids
-from ..grammar import Grammar, pick
+from ..grammar import Grammar, pick, shuffle
 from ..refilm import refilm
 from ..scene import FPS, PALETTE, Body, Camera, Scene, window_of
 from ..solids import SOLIDS, corners, course, disc
-from ..words import COLORS, SHORT_WORDS, SIZES, count_words, lengthen
+from ..words import COLORS, SIZES, lengthen, shorten
 from .shapes import between, on_grid
 
 WAYS = {"pan": ("left", "right"), "zoom": ("in", "out"), "orbit": ("left", "right")}  # the first is positive
@@ -281,13 +281,9 @@ def tell(scene, rng, long):
     """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
     told, colors = facts(scene), [body.color for body in scene.bodies]
     write, moves = GRAMMAR.write, scene.camera is not None
-    for i in range(len(colors) - 1, 0, -1):  # a caption names them in any order
-        j = int(rng.random() * (i + 1))
-        colors[i], colors[j] = colors[j], colors[i]
-    while not long:
-        sentence = write(f"{'short' if moves else 'image'} {len(colors)}", rng, told, *colors)
-        if count_words([sentence]) <= SHORT_WORDS:
-            return [sentence]
+    shuffle(rng, colors)  # a caption names them in any order
+    if not long:
+        return shorten(lambda: write(f"{'short' if moves else 'image'} {len(colors)}", rng, told, *colors))
     sentences = [write("opening", rng, told)]
     if moves:
         sentences.append(write("camera", rng, told))

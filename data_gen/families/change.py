@@ -18,7 +18,7 @@ from ..motions import DIAGONAL, WAYS, WIDEST, progress
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, FPS, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
 from ..truth import body_truth
-from ..words import SHORT_WORDS, count_words, lengthen, place_of, word_of
+from ..words import lengthen, place_of, shorten, word_of
 from .change_words import GRAMMAR
 from .shapes import GRID, MARGIN, between, on_grid
 
@@ -271,10 +271,7 @@ def tell(scene, rng, long):
         if len(happens) == 1:  # then an event's sentence can tell all that happens
             names.append(happens[0][0])
             values = _values(happens[0])
-        while True:
-            sentence = write(pick(rng, names), rng, told, *colors, **values)
-            if count_words([sentence]) <= SHORT_WORDS:
-                return [sentence]
+        return shorten(lambda: write(pick(rng, names), rng, told, *colors, **values))
     sentences = [write("opening", rng, told)]
     for body in scene.bodies:
         kinds = {

@@ -18,7 +18,7 @@ from ..observe import misfits, observe, settle
 from ..render import Sprite, coverage, draw
 from ..scene import BACKGROUNDS, PALETTE, REACH, SHAPES, Body, Scene, Wall, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of
+from ..words import FILLERS, TABLES, lengthen, place_of, shorten
 from .shapes import FLAT_COUNTS, MARGIN, between, is_heldout, on_grid
 
 HIDDEN = (2, 3, 4, 5, 6)  # for how many frames nothing of the mover is seen, more or less by EVEN
@@ -258,10 +258,8 @@ def tell(scene, rng, long):
     told, colors, write = facts(scene), [body.color for body in scene.bodies], GRAMMAR.write
     hides = ("scene", "hidden") in told
     kind = "short" if hides else "open" if scene.frames > 1 else "image"
-    while not long:
-        sentence = write(kind + (" two" if len(colors) == 2 else ""), rng, told, *colors)
-        if count_words([sentence]) <= SHORT_WORDS:
-            return [sentence]
+    if not long:
+        return shorten(lambda: write(kind + (" two" if len(colors) == 2 else ""), rng, told, *colors))
     sentences = [write("opening", rng, told)]
     for color in colors:
         sentences.append(write("body" if scene.frames > 1 else "body image", rng, told, color))

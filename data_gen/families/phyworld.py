@@ -18,7 +18,7 @@ from ..flight import STRETCH, in_words, see
 from ..grammar import Grammar, pick
 from ..observe import observe
 from ..scene import FPS, PALETTE, Body, Scene, window_of
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen
+from ..words import FILLERS, TABLES, lengthen, shorten
 from . import bounce
 from .shapes import between, on_grid
 
@@ -129,10 +129,10 @@ class Scenario:
     def tell(self, scene, rng, long):
         """The sentences of a caption: at most 14 words, or 60 to 135 with every fact."""
         told, colors, grammar = self.facts(scene), [body.color for body in scene.bodies], self.GRAMMAR
-        while not long:
-            sentence = grammar.write("short" if scene.frames > 1 else "image", rng, told, *colors)
-            if count_words([sentence]) <= SHORT_WORDS:
-                return [sentence]
+        if not long:
+            return shorten(
+                lambda: grammar.write("short" if scene.frames > 1 else "image", rng, told, *colors)
+            )
         if scene.frames == 1:
             sentences = [grammar.write("image", rng, told, *colors), grammar.write("opening", rng, told)]
             return lengthen(sentences, grammar, rng)

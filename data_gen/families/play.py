@@ -26,12 +26,12 @@ from ..board import (
     set_up,
 )
 from ..bodies import reshaped
-from ..grammar import ORDER, pick
+from ..grammar import ORDER, pick, shuffle
 from ..observe import dilate, misfits, observe
 from ..render import Sprite, coverage, draw, wall_cover
 from ..scene import BACKGROUNDS, FPS, GREY, PALETTE, SHAPES, Body, Event, Scene, Wall, window_of
 from ..truth import body_truth
-from ..words import SHORT_WORDS, count_words, lengthen, place_of
+from ..words import lengthen, place_of, shorten
 from .play_words import GRAMMAR
 from .shapes import GRID
 
@@ -181,13 +181,9 @@ def happenings(board, states, pushes, colors, window, margin=MARGIN):
 def tell(scene, rng, long):
     """The sentences of a caption, from the facts: at most 14 words, or 60 to 135 with every fact."""
     told, (agent, *boxes), write = facts(scene), [b.color for b in scene.bodies], GRAMMAR.write
-    for i in range(len(boxes) - 1, 0, -1):  # a caption names them in any order
-        j = int(rng.random() * (i + 1))
-        boxes[i], boxes[j] = boxes[j], boxes[i]
-    while not long:
-        sentence = write(f"short {len(boxes)}", rng, told, agent, *boxes)
-        if count_words([sentence]) <= SHORT_WORDS:
-            return [sentence]
+    shuffle(rng, boxes)  # a caption names them in any order
+    if not long:
+        return shorten(lambda: write(f"short {len(boxes)}", rng, told, agent, *boxes))
     sentences = [write("opening", rng, told)]
     sentences.append(write("agent" if scene.frames > 1 else "agent image", rng, told, agent))
     sentences += [write(name, rng, told, agent) for name in ("place", "end") if (agent, name) in told]

@@ -12,7 +12,7 @@ from math import pi
 import numpy as np
 
 from ..bodies import RADII, overlaps, see_body, seen_overlaps
-from ..grammar import Grammar, pick
+from ..grammar import Grammar, pick, shuffle
 from ..motions import (
     ARCS,
     EXTENT_WORDS,
@@ -31,7 +31,7 @@ from ..observe import PERIODS, observe
 from ..render import Sprite, draw
 from ..scene import BACKGROUNDS, PALETTE, SHAPES, Body, Scene, window_of
 from ..truth import body_truth
-from ..words import FILLERS, SHORT_WORDS, TABLES, count_words, lengthen, place_of, word_of
+from ..words import FILLERS, TABLES, lengthen, place_of, shorten, word_of
 
 GRID = 2**16  # of x of the first body, whose last bit tells train from test
 MARGIN = 0.02  # between a body and the edge of the window, short sides
@@ -302,13 +302,9 @@ def tell(scene, rng, long):
     told = facts(scene, over=long or len(scene.bodies) == 2)
     colors = [body.color for body in scene.bodies]
     write, moves = GRAMMAR.write, scene.frames > 1
-    for i in range(len(colors) - 1, 0, -1):  # a short caption names them in any order
-        j = int(rng.random() * (i + 1))
-        colors[i], colors[j] = colors[j], colors[i]
-    while not long:
-        sentence = write(f"{'short' if moves else 'image'} {len(colors)}", rng, told, *colors)
-        if count_words([sentence]) <= SHORT_WORDS:
-            return [sentence]
+    shuffle(rng, colors)  # a caption names them in any order
+    if not long:
+        return shorten(lambda: write(f"{'short' if moves else 'image'} {len(colors)}", rng, told, *colors))
     sentences = [write("opening", rng, told)]
     for color in colors:
         if not moves:
