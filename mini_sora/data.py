@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -40,6 +41,12 @@ def to_pixels(video):
 def to_uint8(x):
     """The inverse: (B, 3, T, H, W) in [-1, 1] -> uint8 numpy (B, T, H, W, 3), rounded."""
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 4, 1).cpu().numpy()
+
+
+def resized(x, size):
+    """Videos (B, 3, T, H, W) in [-1, 1], resized by bicubic interpolation: uint8 (B, T, *size, 3)."""
+    large = F.interpolate(x.transpose(1, 2).flatten(0, 1), tuple(size), mode="bicubic", antialias=True)
+    return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
 
 
 def action_numbers(actions, frames):

@@ -12,11 +12,10 @@ import numpy as np
 from PIL import Image
 
 from .compare import largest_step, paths
-from .data import to_pixels
+from .data import resized, to_pixels
 from .evaluate import judge, judgement, verdict
 from .measures import LASTING, MOVING, recolored, scenes_of
 from .rows import Row, film
-from .tasks import resized
 from .video import FPS
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
@@ -220,7 +219,7 @@ class Gallery:
             prompt = scene.caption
             draft = self.sora.generate(prompt)
             large = self.sora.upscale(draft, 2).frames
-            plain = resized(to_pixels(draft.frames[None]), 2)[0]
+            plain = resized(to_pixels(draft.frames[None]), large.shape[1:3])[0]
             cards.append(
                 card(
                     prompt,

@@ -33,11 +33,11 @@ from .compare import (
     unseen_is_far,
 )
 from .config import require
-from .data import to_pixels
+from .data import resized, to_pixels
 from .evaluate import facts_right, faithful, fine, judge, spread, through_vae
 from .rows import Row
 from .sharing import on_all_cores
-from .tasks import part, resized
+from .tasks import part
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute
@@ -255,10 +255,10 @@ def upscale(sora, count, seed=0, **sampling):
     large = tuple(2 * side for side in sora.config.size)
     given, real = np.stack([clip.video for clip in drafts]), FAMILIES[scenes[0].family].render(scenes, large)
     made = frames_of(sora.upscale(list(given), 2, told(drafts), seed=seed, **sampling))
-    best, plain = through_vae(sora.vae, real)[0], edge_error(resized(to_pixels(given), 2), real)
+    best, plain = through_vae(sora.vae, real)[0], edge_error(resized(to_pixels(given), large), real)
 
     def of_each(videos):
-        back = resized(to_pixels(videos), 0.5)
+        back = resized(to_pixels(videos), sora.config.size)
         yield on_all_cores(overlap, list(back), list(given))
         yield facts_right(judge(list(videos), told(drafts)))
         yield edge_error(videos, real) / plain

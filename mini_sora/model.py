@@ -18,6 +18,7 @@ from .video import MAX_FRAMES
 
 MAX_SIDE, MAX_TOKENS = 512, 8192
 BATCH = 64  # clips that go through a network at a time, or fewer where they are large
+SHARPEN = 0.3  # the noise time that what was enlarged is taken back to
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ class ModelConfig:
         tokens = math.prod(grid) // math.prod(self.dit.patch)
         require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
         return self.vae.channels, *grid
+
+
+def draft_size(size, own):
+    """The size that a video is first filmed at: its own, or, where its short side is above the model's own,
+    one with that short side and about its aspect."""
+    if min(size) <= own:
+        return tuple(size)
+    return tuple(round(side * own / min(size) / 8) * 8 for side in size)
 
 
 def at_once(tokens):

@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from .config import require
-from .data import numbers_of, to_pixels, to_uint8
-from .model import check_size
+from .data import numbers_of, resized, to_pixels
+from .model import SHARPEN, check_size, draft_size
 from .pipeline import Pipeline, prompts_of
 from .samplers import sources_of
 from .video import FPS, MAX_FRAMES, Video
@@ -29,15 +29,16 @@ class MiniSora(Pipeline):
     ):
         """Text to video.
 
-        prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; frames:
-        T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length
-        is made window by window; seed: of the first video, the next has the next; actions: what is done
-        before each frame but the first, for a model that knows actions: their names, B lists of T - 1, or
-        whole numbers (B, T - 1), 0 for none; expand: whether a short prompt is told at length first, where no
-        actions are given (see Pipeline.expand); options: progress, a callable given (done, all); tell, one
-        given the list of B texts that were filmed; and best_of, sampler, steps, guidance and the like (see
-        SamplerConfig): of best_of videos, or their first windows, each of other noise and another expansion,
-        the fittest is kept (see Pipeline.fitness). Same seed, same video. Raises UserError.
+        prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; what has a longer
+        short side than the model's own is filmed as a draft, which is made sharp (see upscale); frames:
+        T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length is made
+        window by window; seed: of the first video, the next has the next; actions: what is done before each
+        frame but the first, for a model that knows actions: their names, B lists of T - 1, or whole numbers
+        (B, T - 1), 0 for none; expand: whether a short prompt is told at length first, where no actions are
+        given (see Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list
+        of B texts that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig):
+        of best_of videos, or their first windows, each of other noise and another expansion, the fittest is
+        kept (see Pipeline.fitness). Same seed, same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
@@ -65,14 +66,19 @@ class MiniSora(Pipeline):
             frames = 1 + 4 * max(1, round(seconds * FPS / 4))
         frames = self.config.frames if frames is None else frames
         check_size(size, frames)
-        whole = self._at_once(frames)
+        whole, small = self._at_once(frames), draft_size(size, min(self.config.size))
         shape = self.config.latent_shape(size, whole)
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
         # What goes on from there is given, and need not agree with what an expansion says of the beginning.
         given = None, None, 1.0, expand and actions is None
-        how = {"actions": first, "progress": part(progress, 0, whole, frames), "tell": tell, **options}
-        z = self._film(prompts, sources, shape, *given, **how)
+        told, drafts = part(progress, 0, whole, frames), small != tuple(size)
+        how = {"actions": first, "progress": part(told, 0, 1, 1 + drafts), "tell": tell, **options}
+        z = self._film(prompts, sources, self.config.latent_shape(small, whole), *given, **how)
+        if drafts:
+            how |= {"progress": part(told, 1, 1, 2), "tell": None, "best_of": 1}
+            z = self.encode(resized(to_pixels(self.decode(z)), size))
+            z = self._film(prompts, sources, shape, z, None, SHARPEN, **how)
         clip = self.decode(z)
         yield clip
         told = part(progress, whole, frames - whole, frames)
@@ -170,7 +176,7 @@ class MiniSora(Pipeline):
         z = self._film(prompts, sources, shape, z, None, strength, actions=actions, **options)
         return answer(prompt, self.decode(z))
 
-    def upscale(self, video, factor=2, prompt=None, strength=0.3, seed=0, **options):
+    def upscale(self, video, factor=2, prompt=None, strength=SHARPEN, seed=0, **options):
         """A draft at full size: enlarged by bicubic interpolation, then made sharp by the model.
 
         video: uint8 (T, H, W, 3), T = 1 + 4n, or a list of B; factor: of both sides; prompt: the video's
@@ -179,8 +185,9 @@ class MiniSora(Pipeline):
         prompt = prompt_of(video) if prompt is None else prompt
         clips = clips_of(video, prompt)
         require(1 <= factor <= 16, f"factor is {factor}; it must be from 1 to 16")
-        self.config.latent_shape([round(side * factor) for side in clips.shape[2:4]], clips.shape[1])
-        large = resized(to_pixels(clips), factor)
+        size = [round(side * factor) for side in clips.shape[2:4]]
+        self.config.latent_shape(size, clips.shape[1])
+        large = resized(to_pixels(clips), size)
         large = large[0] if isinstance(prompt, str) else list(large)
         return self.edit(large, prompt, strength, seed, **options)
 
@@ -321,13 +328,6 @@ def prompt_of(video):
     named = all(isinstance(v, Video) and v.prompt for v in videos)
     require(named, "say with prompt what the video shows")
     return video.prompt if isinstance(video, Video) else [v.prompt for v in videos]
-
-
-def resized(x, factor):
-    """Videos (B, 3, T, H, W) in [-1, 1], resized by bicubic interpolation: uint8 (B, T, H', W', 3)."""
-    size = tuple(round(side * factor) for side in x.shape[3:])
-    large = F.interpolate(x.transpose(1, 2).flatten(0, 1), size, mode="bicubic", antialias=True)
-    return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
 
 
 def check_added(frames, there):

@@ -9,7 +9,8 @@ import torch
 from data_gen import make_batch
 from mini_sora import MiniSora, Video
 from mini_sora.config import UserError
-from mini_sora.data import to_pixels
+from mini_sora.data import resized, to_pixels
+from mini_sora.model import SHARPEN
 
 PROMPT = "a red circle moves left"
 CLIPS = make_batch("shapes", range(2), (24, 32), 49).video
@@ -186,6 +187,7 @@ def test_large_clips_are_encoded_a_few_at_a_time(smoke, monkeypatch):
     "ask",
     [
         lambda s, **o: s.generate(PROMPT, frames=49, **o),
+        lambda s, **o: s.generate(PROMPT, (40, 56), **o),
         lambda s, **o: s.animate(CLIPS[0, 0], PROMPT, **o),
         lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, **o),
         lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, "backward", **o),
@@ -252,6 +254,26 @@ def test_strength_says_how_much_is_left(smoke):
         np.abs(smoke.edit(clip, PROMPT, strength, steps=4).frames - ghost).mean() for strength in (1e-3, 0.9)
     ]
     assert off[0] < 1 < off[1]
+
+
+def test_a_large_video_is_a_draft_made_sharp(smoke, monkeypatch):
+    asked, taken, film = [], [], smoke._film
+
+    def noting(prompts, sources, shape, given=None, known=None, start=1.0, *args, **options):
+        asked.append((shape[2:], start, options["best_of"]))
+        taken.append(given)
+        return film(prompts, sources, shape, given, known, start, *args, **options)
+
+    monkeypatch.setattr(smoke, "_film", noting)
+    video = smoke.generate(PROMPT, (40, 56), steps=2, best_of=2)
+    assert video.frames.shape == (17, 40, 56, 3)
+    assert asked == [((8, 12), 1.0, 2), ((10, 14), SHARPEN, 1)] and taken[0] is None
+    draft = smoke.generate(PROMPT, (32, 48), steps=2, best_of=2)
+    large = resized(to_pixels(draft.frames[None]), (40, 56))
+    assert torch.equal(taken[1], smoke.encode(large)), "a draft of the same seed, enlarged"
+    del asked[:]
+    smoke.generate(PROMPT, (32, 56), steps=1, best_of=1)
+    assert asked == [((8, 14), 1.0, 1)], "its short side is the model's own"
 
 
 def test_upscale_doubles_both_sides(smoke):

@@ -180,14 +180,14 @@ for strength, video in zip(strengths, edited, strict=True):
 # ## Upscale: the same, from a draft
 #
 # A small draft is quick to make, and to throw away. It is enlarged, some noise is added, and the model takes it away at the
-# larger size. **Predict:** what can be sharper than the enlargement, and what can be true of it that was not in the draft?
+# larger size; `generate` does so by itself, where a size is above the model's own. **Predict:** what can be sharper than the
+# enlargement, and what can be true of it that was not in the draft?
 
 # %%
-from mini_sora.data import to_pixels
-from mini_sora.tasks import resized
+from mini_sora.data import resized, to_pixels
 
 draft = sora.generate(scene.caption, size=(32, 32), seed=4)
-plain = resized(to_pixels(draft.frames[None]), 2)[0]
+plain = resized(to_pixels(draft.frames[None]), (64, 64))[0]
 large = sora.upscale(draft, 2)
 clips(draft, plain, large, labels=["the draft, 32 x 32", "enlarged only, 64 x 64", "upscaled, 64 x 64"])
 
