@@ -44,9 +44,13 @@ def to_uint8(x):
 
 
 def resized(x, size):
-    """Videos (B, 3, T, H, W) in [-1, 1], resized by bicubic interpolation: uint8 (B, T, *size, 3)."""
-    large = F.interpolate(x.transpose(1, 2).flatten(0, 1), tuple(size), mode="bicubic", antialias=True)
-    return to_uint8(large.unflatten(0, (len(x), -1)).transpose(1, 2).clamp(-1, 1))
+    """Videos (B, 3, T, H, W) in [-1, 1], resized to size, (H, W), by bicubic interpolation: uint8
+    (B, T, *size, 3)."""
+    how = {"size": tuple(size), "mode": "bicubic", "antialias": True}
+    # One by one, as what is made sharp is far larger than what it is made from.
+    return np.concatenate(
+        [to_uint8(F.interpolate(video.transpose(0, 1), **how).transpose(0, 1)[None]) for video in x]
+    )
 
 
 def action_numbers(actions, frames):

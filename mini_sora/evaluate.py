@@ -98,9 +98,9 @@ def verdict(report):
 
 
 def judgement(video, prompt, own):
-    """(a verdict in words, whether it is a good one or None). A video of twice the model's own length or
-    more is judged piece by piece, as it was made: each so long must be as the prompt says."""
-    if len(video) < 2 * own:
+    """(a verdict in words, whether it is a good one or None). A video of three times the model's own
+    length or more is judged piece by piece, as it was made: each so long must be as the prompt says."""
+    if len(video) < 3 * own:
         (report,) = judge([video], [prompt])
         return verdict(report), report and report.ok
     starts = [*range(0, len(video) - own, max(1, own - 1)), len(video) - own]

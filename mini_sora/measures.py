@@ -35,9 +35,9 @@ from .compare import (
 from .config import require
 from .data import resized, to_pixels
 from .evaluate import facts_right, faithful, fine, judge, spread, through_vae
+from .pipeline import part
 from .rows import Row
 from .sharing import on_all_cores
-from .tasks import part
 
 MOVING = ("left", "right", "up", "down")
 LASTING = ("still", "circling clockwise", "circling counterclockwise")  # what can go on for a minute

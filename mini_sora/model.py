@@ -85,13 +85,15 @@ class ModelConfig:
         require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
         return self.vae.channels, *grid
 
-
-def draft_size(size, own):
-    """The size that a video is first filmed at: its own, or, where its short side is above the model's own,
-    one with that short side and about its aspect."""
-    if min(size) <= own:
-        return tuple(size)
-    return tuple(round(side * own / min(size) / 8) * 8 for side in size)
+    def draft_shape(self, shape):
+        """(C, K, h, w) of a video's latents -> of those that are made first: of a draft that has the model's
+        own short side, and the video's aspect but for what makes whole patches; or the same, where the video
+        has no longer short side than that."""
+        short, own = min(shape[2:]), min(self.size) // self.vae.space_stride
+        if short <= own:
+            return tuple(shape)
+        sides = zip(shape[2:], self.dit.patch[1:], strict=True)
+        return *shape[:2], *(round(side * own / short / patch) * patch for side, patch in sides)
 
 
 def at_once(tokens):

@@ -12,9 +12,9 @@ import torch
 from . import checkpoint
 from .captioner import Captioner, batch_of
 from .config import closest, from_dict, require, to_dict
-from .data import to_pixels, to_uint8
+from .data import resized, to_pixels, to_uint8
 from .diffusion import SCHEDULES, add_noise, guide, squared_error, unaware
-from .model import BATCH, ModelConfig, SamplerConfig, Sora, at_once, check_size
+from .model import BATCH, SHARPEN, ModelConfig, SamplerConfig, Sora, at_once, check_size
 from .pretrained import WEIGHTS, check_device, load_pretrained
 from .prompts import Writer, is_long
 from .samplers import SEEDS, draw_noise, others, sample, sources_of
@@ -159,14 +159,15 @@ class Pipeline:
         **sampling,
     ):
         """Noise, and what is given, to latents, guided by the prompts and what is known; all public ways end
-        here.
+        here. What begins as noise, and has a longer short side than the model's own, is filmed as a draft
+        first, which is enlarged and taken back to a noise time of SHARPEN: far tokens plan apart.
 
         prompts: B; sources: as many generators; shape: (C, K, h, w); given: latents (B, *shape);
         known: which latent frames of them stay, (K,) bool, by default none; start: the noise time that
         the others begin at; lengthen: whether short prompts are told at length first. What follows may be
         among a user's options: actions: (B, T - 1); tell: called with the B texts that were filmed; progress:
-        with (done, all) steps; watch: with (done, guess of z_0), for each part of the batch. Returns
-        (B, *shape).
+        with (done, all) of the work; watch: with (done, guess of z_0), for each part of the batch, but not
+        of drafts. Returns (B, *shape).
 
         Of best_of videos of each prompt, each of other noise and another expansion, the fittest is kept (see
         fitness).
@@ -174,6 +175,19 @@ class Pipeline:
         for name in sampling:
             require(name in ASKABLE, f"there is no option {name!r}{closest(name, ASKABLE)}")
         how = from_dict(SamplerConfig, {**to_dict(self.config.sampling), **sampling})
+        small = self.config.draft_shape(shape)
+        if start == 1 and small != tuple(shape):
+            work = how.best_of * math.prod(small), math.prod(shape)
+            told = {"tell": tell, "progress": part(progress, 0, work[0], sum(work))}
+            stays = None if known is None else known[:, None, None].to(given.device)
+            z = None if known is None else self._resized(given, small)
+            z = self._film(
+                prompts, sources, small, z, known, 1.0, lengthen, actions=actions, **told, **sampling
+            )
+            z = self._resized(z, shape)
+            given = z if known is None else given.where(stays, z)
+            how, start, lengthen, tell = replace(how, best_of=1), SHARPEN, False, None
+            progress = part(progress, *work, sum(work))
         n, count = how.best_of, len(prompts)
         if n > 1:  # what is refused is refused before the work
             chunk, side = self.config.vae.time_stride, self.config.vae.space_stride
@@ -189,6 +203,11 @@ class Pipeline:
         if tell:
             tell([texts[i] for i in chosen])
         return z[chosen.to(z.device)]
+
+    def _resized(self, z, shape):
+        """Latents of videos -> of the same, resized to a shape (C, K, h, w)."""
+        size = [self.config.vae.space_stride * side for side in shape[2:]]
+        return self.encode(resized(to_pixels(self.decode(z)), size))
 
     @torch.no_grad()
     def fitness(self, z, prompts, actions=None):
@@ -261,6 +280,11 @@ class Pipeline:
         return lambda z_t, t: self.sora.dit(
             z_t, t, text.expand(len(z_t), -1, -1), mask.expand(len(z_t), -1), actions
         )
+
+
+def part(progress, before, share, whole):
+    """Progress for one part of the work, which tells how much of the whole is done."""
+    return progress and (lambda done, all: progress(before + share * done / all, whole))
 
 
 def prompts_of(prompt):

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from .config import require
 from .data import numbers_of, resized, to_pixels
-from .model import SHARPEN, check_size, draft_size
-from .pipeline import Pipeline, prompts_of
+from .model import SHARPEN, check_size
+from .pipeline import Pipeline, part, prompts_of
 from .samplers import sources_of
 from .video import FPS, MAX_FRAMES, Video
 
@@ -30,15 +30,15 @@ class MiniSora(Pipeline):
         """Text to video.
 
         prompt: a string, or a list of B for a list of videos; size: (H, W), multiples of 8; what has a longer
-        short side than the model's own is filmed as a draft, which is made sharp (see upscale); frames:
-        T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length is made
-        window by window; seed: of the first video, the next has the next; actions: what is done before each
-        frame but the first, for a model that knows actions: their names, B lists of T - 1, or whole numbers
-        (B, T - 1), 0 for none; expand: whether a short prompt is told at length first, where no actions are
-        given (see Pipeline.expand); options: progress, a callable given (done, all); tell, one given the list
-        of B texts that were filmed; and best_of, sampler, steps, guidance and the like (see SamplerConfig):
-        of best_of videos, or their first windows, each of other noise and another expansion, the fittest is
-        kept (see Pipeline.fitness). Same seed, same video. Raises UserError.
+        short side than the model's own, here and in all that follows, is a draft first, and then made sharp;
+        frames: T = 1 + 4n, or seconds, at 8 frames each: what is longer than twice the model's own length is
+        made window by window; seed: of the first video, the next has the next; actions: what is done before
+        each frame but the first, for a model that knows actions: their names, B lists of T - 1, or whole
+        numbers (B, T - 1), 0 for none; expand: whether a short prompt is told at length first, where no
+        actions are given (see Pipeline.expand); options: progress, a callable given (done, all); tell, one
+        given the list of B texts that were filmed; and best_of, sampler, steps, guidance and the like (see
+        SamplerConfig): of best_of videos, drafts or first windows, each of other noise and another expansion,
+        the fittest is kept (see Pipeline.fitness). Same seed, same video. Raises UserError.
         """
         pieces = list(self.stream(prompt, size, frames, seconds, seed, actions, expand, **options))
         return answer(prompt, np.concatenate(pieces, axis=1))
@@ -66,19 +66,14 @@ class MiniSora(Pipeline):
             frames = 1 + 4 * max(1, round(seconds * FPS / 4))
         frames = self.config.frames if frames is None else frames
         check_size(size, frames)
-        whole, small = self._at_once(frames), draft_size(size, min(self.config.size))
+        whole = self._at_once(frames)
         shape = self.config.latent_shape(size, whole)
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
         # What goes on from there is given, and need not agree with what an expansion says of the beginning.
         given = None, None, 1.0, expand and actions is None
-        told, drafts = part(progress, 0, whole, frames), small != tuple(size)
-        how = {"actions": first, "progress": part(told, 0, 1, 1 + drafts), "tell": tell, **options}
-        z = self._film(prompts, sources, self.config.latent_shape(small, whole), *given, **how)
-        if drafts:
-            how |= {"progress": part(told, 1, 1, 2), "tell": None, "best_of": 1}
-            z = self.encode(resized(to_pixels(self.decode(z)), size))
-            z = self._film(prompts, sources, shape, z, None, SHARPEN, **how)
+        told = {"progress": part(progress, 0, whole, frames), "tell": tell}
+        z = self._film(prompts, sources, shape, *given, actions=first, **told, **options)
         clip = self.decode(z)
         yield clip
         told = part(progress, whole, frames - whole, frames)
@@ -213,7 +208,7 @@ class MiniSora(Pipeline):
             taken = None if actions is None else actions[:, first : first + chunk * (keep + new)]
             told = part(progress, frames - chunk * left, chunk * new, frames)
             how = {"actions": taken, "progress": told, **sampling}
-            z, piece = self._fill(prompts, sources, head, new, head[:, :, :0], **how)
+            z, piece = self._fill(prompts, sources, head, new, None, **how)
             yield piece
             sampling["best_of"] = 1  # what begins well goes on well, and a minute has sixty windows
             clip, at, left = np.concatenate([clip, piece], axis=1), at + chunk * new, left - new
@@ -228,17 +223,17 @@ class MiniSora(Pipeline):
         window = self._window(clip.shape[2:4], 1 + clip.shape[1] // chunk * chunk + frames)
         left, z = frames // chunk, self._beginning(clip, window - 1)
         while left:
-            keep = min(z.shape[2], max(window // 2, window - 1 - left))
+            keep = min(z.shape[2] - 1, max(window // 2, window - 1 - left))
             new = min(window - 1 - keep, left)
             first = chunk * (left - new)  # of the frames that come after the single one, which none leads to
             before = None if actions is None else F.pad(actions, (1, 0))
             taken = None if actions is None else before[:, first : first + chunk * (new + keep)]
             told = part(progress, frames - chunk * left, chunk * new, frames)
             how = {"actions": taken, "progress": told, **sampling}
-            z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, z[:, :, :keep], **how)
+            z, piece = self._fill(prompts, sources, z[:, :, :0], new + 1, z[:, :, : 1 + keep], **how)
             yield piece
             sampling["best_of"] = 1
-            z, left = z[:, :, 1:], left - new
+            left -= new
 
     def _lead_over(self, a, b, prompt, frames, seed, **options):
         """([a, b] as batches, the frames between them), uint8 (B, n, H, W, 3) each."""
@@ -260,21 +255,24 @@ class MiniSora(Pipeline):
         return most
 
     def _fill(self, prompts, sources, head, new, tail, **sampling):
-        """Make so many latent frames between known ones, (B, C, K, h, w) each, K may be 0.
-        Returns all latents, and the frames of the new ones, but for the window's first frame."""
+        """Make so many latent frames between known ones, (B, C, K, h, w) each: head, where K may be 0, and
+        tail, or None, which begins with one more, that the others were encoded after; a new one takes its
+        place. Returns all latents, and the frames of the new ones, but for the window's first frame."""
         first = head.shape[2]
-        z = torch.cat([F.pad(head, (0, 0, 0, 0, 0, new)), tail], dim=2)
+        z = F.pad(head, (0, 0, 0, 0, 0, new))
+        z = z if tail is None else torch.cat([z[:, :, :-1], tail], dim=2)
         k = torch.arange(z.shape[2])
         mask = (k < first) | (k >= first + new)
         z = self._film(prompts, sources, z.shape[1:], z, mask, **sampling)
         return z, self.decode(z[:, :, max(0, first - 1) : first + new])[:, 1:]
 
     def _beginning(self, clip, most):
-        """The latents of the first frames of clips, four by four, at most so many: (B, C, K, h, w)."""
+        """The latents of the first frames of clips, four by four, at most so many, after one of the first
+        frame: (B, C, 1 + K, h, w)."""
         chunk = self.config.vae.time_stride
         count = min(most, clip.shape[1] // chunk)
         require(count, "what is led into is a video, of 4 frames or more; a picture can only be animated")
-        return self.encode(np.concatenate([clip[:, :1], clip[:, : chunk * count]], axis=1))[:, :, 1:]
+        return self.encode(np.concatenate([clip[:, :1], clip[:, : chunk * count]], axis=1))
 
     def _actions(self, actions, prompts, frames):
         """Actions, by their names or as whole numbers, as a tensor, or None. Raises UserError unless there is
@@ -292,14 +290,14 @@ class MiniSora(Pipeline):
 
     @property
     def _own(self):
-        """Frames of a window that slides: the model's own length, with room for one latent frame that is
+        """Frames of a window that slides far: the model's own length, with room for one latent frame that is
         known, beside its first, and one that is new."""
         return max(self.config.frames, 1 + 2 * self.config.vae.time_stride)
 
     def _at_once(self, frames):
-        """How many of these frames are made in one window: all, if they are fewer than twice the
-        model's own, or else as many as the model's own."""
-        return frames if frames < 2 * self._own else self._own
+        """How many of these frames are made in one window: all, up to one fewer than twice the model's own;
+        of three times or more, where longer windows would drift, as many as the model's own."""
+        return min(frames, 2 * self._own - 1) if frames < 3 * self._own else self._own
 
     def _window(self, size, frames):
         """Latent frames of one window of a clip that comes to have so many frames. Raises UserError for a
@@ -336,11 +334,6 @@ def check_added(frames, there):
     require(fine, f"{frames} frames cannot be added: they come in fours (4, 8, 12, 16, ...)")
     fine = there + frames <= MAX_FRAMES
     require(fine, f"{there} frames and {frames} more are too many: at most {MAX_FRAMES}")
-
-
-def part(progress, before, share, whole):
-    """Progress for one part of the work, which tells how much of the whole is done."""
-    return progress and (lambda done, all: progress(before + share * done / all, whole))
 
 
 def answer(prompt, frames):

@@ -141,14 +141,14 @@ def test_the_first_window_alone_is_chosen(simple, monkeypatch):
         simple, "_denoise", lambda how, texts, *a: made.append(len(texts)) or denoise(how, texts, *a)
     )
     how = {"steps": 1, "best_of": 3}
-    video = simple.generate(PROMPTS[0], frames=41, **how)
+    video = simple.generate(PROMPTS[0], frames=65, **how)
     assert made[0] == 3 and len(made) > 2 and {*made[1:]} == {1}
     for direction in ("forward", "backward"):
         made.clear()
-        simple.extend(video.frames[:17], PROMPTS[0], 32, direction, **how)
+        simple.extend(video.frames[:17], PROMPTS[0], 48, direction, **how)
         assert made[0] == 3 and len(made) > 1 and {*made[1:]} == {1}
     made.clear()
-    simple.animate(video.frames[0], PROMPTS[0], 41, **how)
+    simple.animate(video.frames[0], PROMPTS[0], 65, **how)
     assert made[0] == 3 and len(made) > 1 and {*made[1:]} == {1}
 
 

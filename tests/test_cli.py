@@ -242,10 +242,10 @@ def test_a_bar_tells_at_once_what_is_begun(capsys):
 
 def test_a_bar_tells_the_time_that_is_left(smoke_run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(viz, "tqdm", lambda **o: tqdm(**{**o, "delay": 0, "mininterval": 0}))
-    argv = ["generate", PROMPT, "--seconds", "6", "--steps", "2", "-o", str(tmp_path / "v.gif")]
+    argv = ["generate", PROMPT, "--seconds", "8", "--steps", "2", "-o", str(tmp_path / "v.gif")]
     assert main([*argv, "--weights", str(smoke_run)]) == 0
     captured = capsys.readouterr()
-    assert re.search(r"denoising +\d+% .* left", captured.err) and "of 3 pieces of 2 seconds" in captured.out
+    assert re.search(r"denoising +\d+% .* left", captured.err) and "of 4 pieces of 2 seconds" in captured.out
 
 
 @pytest.mark.parametrize("flag", ["--steps=0", "--guidance=nan", "--sampler=magic", "--best-of=0"])

@@ -226,7 +226,7 @@ def test_later_windows_are_asked_for_what_was_asked(smoke, writing, monkeypatch)
     monkeypatch.setattr(
         smoke, "_denoise", lambda how, texts, *a: filmed.append(texts) or denoise(how, texts, *a)
     )
-    smoke.generate("a red circle moves left", frames=49)
+    smoke.generate("a red circle moves left", frames=65)
     assert filmed[0] == writing[0] and len(filmed) > 1
     assert all(texts == ["a red circle moves left"] for texts in filmed[1:])
 

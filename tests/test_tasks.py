@@ -9,11 +9,10 @@ import torch
 from data_gen import make_batch
 from mini_sora import MiniSora, Video
 from mini_sora.config import UserError
-from mini_sora.data import resized, to_pixels
-from mini_sora.model import SHARPEN
+from mini_sora.data import to_pixels
 
 PROMPT = "a red circle moves left"
-CLIPS = make_batch("shapes", range(2), (24, 32), 49).video
+CLIPS = make_batch("shapes", range(2), (24, 32), 65).video
 
 
 class World:
@@ -58,21 +57,38 @@ def test_what_follows_is_made_at_once_where_the_prompt_tells_it_all(smoke, monke
 
 
 def test_forward_windows_slide_over_the_clip(smoke, monkeypatch):
-    world = World(smoke, monkeypatch, CLIPS, (8, 24), (16, 32), (20, 36))
-    video = smoke.extend(CLIPS[0, :17], PROMPT, 20)
-    assert world.masks == ["111??", "111??", "1111?"]
+    world = World(smoke, monkeypatch, CLIPS, (8, 24), (16, 32), (24, 40), (32, 48), (36, 52))
+    video = smoke.extend(CLIPS[0, :17], PROMPT, 36)
+    assert world.masks == ["111??"] * 4 + ["1111?"]
     assert np.array_equal(video.frames[:17], CLIPS[0, :17])
-    near(video.frames[17:], through(smoke, CLIPS[:1, :37])[0, 17:])
+    near(video.frames[17:], through(smoke, CLIPS[:1, :53])[0, 17:])
     for (first, _), given in zip(world.stretches, world.given, strict=True):
         again = smoke.encode(video.frames[None, first : first + 1])
         torch.testing.assert_close(given[:, :, :1], again, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "frames, pieces", [(33, [33]), (37, [33, 4]), (49, [33, 16]), (53, [17] + [8] * 4 + [4])]
+)
+def test_a_motion_has_room_up_to_three_lengths(smoke, frames, pieces):
+    assert [piece.shape[1] for piece in smoke.stream(PROMPT, frames=frames, steps=1)] == pieces
+
+
+def test_up_to_three_lengths_a_window_is_longer(smoke, monkeypatch):
+    world = World(smoke, monkeypatch, CLIPS, (0, 32), (16, 48))
+    smoke.extend(CLIPS[0, :17], PROMPT, 32)
+    assert world.masks == ["11111????"] * 2
+    world = World(smoke, monkeypatch, CLIPS, (0, 32), (4, 36))
+    video = smoke.extend(CLIPS[0, :17], PROMPT, 20)
+    assert world.masks == ["11111????", "11111111?"]
+    near(video.frames[17:], through(smoke, CLIPS[:1, :37])[0, 17:])
+
+
 def test_only_a_windows_first_frame_is_encoded_again(smoke, monkeypatch):
     seen, encode = [], smoke.vae.encode
     monkeypatch.setattr(smoke.vae, "encode", lambda x: seen.append(x.shape[2]) or encode(x))
-    smoke.generate(PROMPT, frames=49, steps=1)
-    assert seen == [1] * 4
+    smoke.generate(PROMPT, frames=65, steps=1)
+    assert seen == [1] * 6
 
 
 def test_what_is_held_does_not_grow(smoke, monkeypatch):
@@ -90,13 +106,13 @@ def test_what_is_held_does_not_grow(smoke, monkeypatch):
 
 def test_backward_windows_end_in_the_clip(smoke, monkeypatch):
     """Each begins with a frame of its own, which is dropped."""
-    world = World(smoke, monkeypatch, CLIPS, (12, 28), (4, 20), (0, 16))
-    videos = smoke.extend(list(CLIPS[:, 21:38]), [PROMPT] * 2, 20, direction="backward")
-    assert world.masks == ["???11", "???11", "??111"]
+    world = World(smoke, monkeypatch, CLIPS, (28, 44), (20, 36), (12, 28), (4, 20), (0, 16))
+    videos = smoke.extend(list(CLIPS[:, 37:54]), [PROMPT] * 2, 36, direction="backward")
+    assert world.masks == ["???11"] * 4 + ["??111"]
     made = np.stack([video.frames for video in videos])
-    assert np.array_equal(made[:, 20:], CLIPS[:, 21:38])
-    near(made[:, 12:20], through(smoke, CLIPS[:, 12:29])[:, 1:9])
-    near(made[:, 4:12], through(smoke, CLIPS[:, 4:21])[:, 1:9])
+    assert np.array_equal(made[:, 36:], CLIPS[:, 37:54])
+    for first in (28, 20, 12, 4):
+        near(made[:, first : first + 8], through(smoke, CLIPS[:, first : first + 17])[:, 1:9])
     near(made[:, :4], through(smoke, CLIPS[:, :17])[:, 1:5])
 
 
@@ -116,13 +132,13 @@ def test_a_picture_becomes_a_video(smoke, monkeypatch):
 
 
 def test_a_bridge_knows_both_its_ends(smoke, monkeypatch):
-    a, b = CLIPS[:, :17], CLIPS[:, 33:]
+    a, b = CLIPS[:, :17], CLIPS[:, 33:49]
     world = World(smoke, monkeypatch, CLIPS, (8, 40))
     videos = smoke.connect(list(a), list(b), [PROMPT] * 2)
     assert world.masks == ["111????11"]
     made = np.stack([video.frames for video in videos])
     assert made.shape[1] == 49 and np.array_equal(made[:, :17], a) and np.array_equal(made[:, 33:], b)
-    near(made[:, 17:33], through(smoke, CLIPS)[:, 17:33])
+    near(made[:, 17:33], through(smoke, CLIPS[:, :49])[:, 17:33])
 
 
 def test_a_loop_leads_from_its_end_to_its_beginning(smoke, monkeypatch):
@@ -186,11 +202,11 @@ def test_large_clips_are_encoded_a_few_at_a_time(smoke, monkeypatch):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda s, **o: s.generate(PROMPT, frames=49, **o),
+        lambda s, **o: s.generate(PROMPT, frames=65, **o),
         lambda s, **o: s.generate(PROMPT, (40, 56), **o),
         lambda s, **o: s.animate(CLIPS[0, 0], PROMPT, **o),
-        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, **o),
-        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 32, "backward", **o),
+        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 48, **o),
+        lambda s, **o: s.extend(CLIPS[0, :17], PROMPT, 48, "backward", **o),
         lambda s, **o: s.loop(PROMPT, **o),
         lambda s, **o: s.edit(CLIPS[0, :17], PROMPT, **o),
     ],
@@ -202,11 +218,10 @@ def test_progress_goes_from_start_to_end(smoke, ask):
 
 
 def test_long_videos_are_made_window_by_window(smoke):
-    pieces = list(smoke.stream(PROMPT, frames=49, steps=1))
-    assert [piece.shape[1] for piece in pieces] == [17, 8, 8, 8, 8]
-    whole = smoke.generate(PROMPT, seconds=6, steps=1)
+    pieces = list(smoke.stream(PROMPT, frames=65, steps=1))
+    assert [piece.shape[1] for piece in pieces] == [17] + 6 * [8]
+    whole = smoke.generate(PROMPT, seconds=8, steps=1)
     assert np.array_equal(whole.frames, np.concatenate(pieces, axis=1)[0])
-    assert len(smoke.generate(PROMPT, frames=33, steps=1).frames) == 33
 
 
 def test_actions_go_with_their_frames(smoke, monkeypatch):
@@ -218,21 +233,21 @@ def test_actions_go_with_their_frames(smoke, monkeypatch):
 
     monkeypatch.setattr(smoke, "_film", film)
     monkeypatch.setattr(smoke, "config", replace(smoke.config, dit=replace(smoke.config.dit, actions=5)))
-    actions = np.arange(48)[None] % 5  # before frame i + 1
-    smoke.generate(PROMPT, frames=49, actions=actions)
-    windows = [actions[:, first : first + 16].tolist() for first in (0, 8, 16, 24, 32)]
+    actions = np.arange(64)[None] % 5  # before frame i + 1
+    smoke.generate(PROMPT, frames=65, actions=actions)
+    windows = [actions[:, first : first + 16].tolist() for first in range(0, 49, 8)]
     assert [part.tolist() for part in seen] == windows
     seen.clear()
-    smoke.extend(CLIPS[0, :17], PROMPT, 32, actions=actions)
+    smoke.extend(CLIPS[0, :17], PROMPT, 48, actions=actions)
     assert [part.tolist() for part in seen] == windows[1:]
     seen.clear()
-    smoke.extend(CLIPS[0, :17], PROMPT, 32, "backward", actions=actions)
+    smoke.extend(CLIPS[0, :17], PROMPT, 48, "backward", actions=actions)
     before = np.pad(actions, ((0, 0), (1, 0)))  # none leads to the first frame
-    assert [part.tolist() for part in seen] == [before[:, i : i + 16].tolist() for i in (24, 16, 8, 0)]
-    wrong = [actions[0], actions[:, :47], actions + 2, actions - 1, actions + 0.5, ["up"], [["jump"] * 48]]
-    for some in [*wrong, [["up"] * 48, ["up"]], 3]:
+    assert [part.tolist() for part in seen] == [before[:, i : i + 16].tolist() for i in range(40, -1, -8)]
+    wrong = [actions[0], actions[:, :63], actions + 2, actions - 1, actions + 0.5, ["up"], [["jump"] * 64]]
+    for some in [*wrong, [["up"] * 64, ["up"]], 3]:
         with pytest.raises(UserError, match="whole numbers"):
-            smoke.generate(PROMPT, frames=49, actions=some)
+            smoke.generate(PROMPT, frames=65, actions=some)
     seen.clear()
     smoke.generate(PROMPT, actions=[("stay", "left", "right", "up") * 4])
     assert seen[0].tolist() == [[1, 2, 3, 4] * 4]
@@ -254,26 +269,6 @@ def test_strength_says_how_much_is_left(smoke):
         np.abs(smoke.edit(clip, PROMPT, strength, steps=4).frames - ghost).mean() for strength in (1e-3, 0.9)
     ]
     assert off[0] < 1 < off[1]
-
-
-def test_a_large_video_is_a_draft_made_sharp(smoke, monkeypatch):
-    asked, taken, film = [], [], smoke._film
-
-    def noting(prompts, sources, shape, given=None, known=None, start=1.0, *args, **options):
-        asked.append((shape[2:], start, options["best_of"]))
-        taken.append(given)
-        return film(prompts, sources, shape, given, known, start, *args, **options)
-
-    monkeypatch.setattr(smoke, "_film", noting)
-    video = smoke.generate(PROMPT, (40, 56), steps=2, best_of=2)
-    assert video.frames.shape == (17, 40, 56, 3)
-    assert asked == [((8, 12), 1.0, 2), ((10, 14), SHARPEN, 1)] and taken[0] is None
-    draft = smoke.generate(PROMPT, (32, 48), steps=2, best_of=2)
-    large = resized(to_pixels(draft.frames[None]), (40, 56))
-    assert torch.equal(taken[1], smoke.encode(large)), "a draft of the same seed, enlarged"
-    del asked[:]
-    smoke.generate(PROMPT, (32, 56), steps=1, best_of=1)
-    assert asked == [((8, 14), 1.0, 1)], "its short side is the model's own"
 
 
 def test_upscale_doubles_both_sides(smoke):

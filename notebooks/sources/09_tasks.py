@@ -180,7 +180,7 @@ for strength, video in zip(strengths, edited, strict=True):
 # ## Upscale: the same, from a draft
 #
 # A small draft is quick to make, and to throw away. It is enlarged, some noise is added, and the model takes it away at the
-# larger size; `generate` does so by itself, where a size is above the model's own. **Predict:** what can be sharper than the
+# larger size; every task but `edit` does so by itself, where the short side is longer than the model's own. **Predict:** what can be sharper than the
 # enlargement, and what can be true of it that was not in the draft?
 
 # %%
