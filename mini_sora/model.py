@@ -76,14 +76,22 @@ class ModelConfig:
         """(C, K, h, w) of the latents of such a clip. Raises UserError for one that cannot be made."""
         check_size(size, frames)
         st, ss = self.vae.time_stride, self.vae.space_stride
-        grid = (1 + (frames - 1) // st, size[0] // ss, size[1] // ss)
+        grid = self._grid(size, frames)
         fits = (frames - 1) % st == 0 and size[0] % ss == 0 and size[1] % ss == 0
         fits = fits and all(n % p == 0 for n, p in zip(grid, self.dit.patch, strict=True))
         shown = f"{frames} frames of {size[0]}x{size[1]}"
         require(fits, f"size: {shown} do not divide into the model's patches; choose others")
-        tokens = math.prod(grid) // math.prod(self.dit.patch)
+        tokens = self.tokens(size, frames)
         require(tokens <= MAX_TOKENS, f"{shown} are {tokens} patches, at most {MAX_TOKENS}: choose fewer")
         return self.vae.channels, *grid
+
+    def tokens(self, size, frames):
+        """How many patches such a clip has; those above MAX_TOKENS are too many."""
+        return math.prod(self._grid(size, frames)) // math.prod(self.dit.patch)
+
+    def _grid(self, size, frames):
+        stride = self.vae.space_stride
+        return 1 + (frames - 1) // self.vae.time_stride, size[0] // stride, size[1] // stride
 
     def draft_shape(self, shape):
         """(C, K, h, w) of a video's latents -> of those that are made first: of a draft that has the model's

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .config import require
 from .data import numbers_of, resized, to_pixels
-from .model import SHARPEN, check_size
+from .model import MAX_TOKENS, SHARPEN, check_size
 from .pipeline import Pipeline, part, prompts_of
 from .samplers import sources_of
 from .video import FPS, MAX_FRAMES, Video
@@ -66,7 +66,7 @@ class MiniSora(Pipeline):
             frames = 1 + 4 * max(1, round(seconds * FPS / 4))
         frames = self.config.frames if frames is None else frames
         check_size(size, frames)
-        whole = self._at_once(frames)
+        whole = self._at_once(size, frames)
         shape = self.config.latent_shape(size, whole)
         sources, actions = sources_of(seed, len(prompts)), self._actions(actions, prompts, frames)
         first = None if actions is None else actions[:, : whole - 1]
@@ -294,15 +294,18 @@ class MiniSora(Pipeline):
         known, beside its first, and one that is new."""
         return max(self.config.frames, 1 + 2 * self.config.vae.time_stride)
 
-    def _at_once(self, frames):
+    def _at_once(self, size, frames):
         """How many of these frames are made in one window: all, up to one fewer than twice the model's own;
-        of three times or more, where longer windows would drift, as many as the model's own."""
-        return min(frames, 2 * self._own - 1) if frames < 3 * self._own else self._own
+        of three times or more, where longer windows would drift, or where these have too many patches, as
+        many as the model's own."""
+        most = min(frames, 2 * self._own - 1)
+        far = frames >= 3 * self._own or self.config.tokens(size, most) > MAX_TOKENS
+        return min(frames, self._own) if far else most
 
     def _window(self, size, frames):
         """Latent frames of one window of a clip that comes to have so many frames. Raises UserError for a
         window that has too many patches."""
-        chunk, frames = self.config.vae.time_stride, self._at_once(frames)
+        chunk, frames = self.config.vae.time_stride, self._at_once(size, frames)
         return self.config.latent_shape(size, 1 + (frames - 1) // chunk * chunk)[1]
 
 

@@ -74,6 +74,14 @@ def test_a_motion_has_room_up_to_three_lengths(smoke, frames, pieces):
     assert [piece.shape[1] for piece in smoke.stream(PROMPT, frames=frames, steps=1)] == pieces
 
 
+def test_a_window_is_no_longer_than_fits(smoke, monkeypatch):
+    monkeypatch.setattr(smoke, "_film", lambda prompts, sources, shape, *_, **options: torch.zeros(1, *shape))
+    pieces = smoke.stream(PROMPT, (256, 256), 37)
+    assert [piece.shape[1] for piece in pieces] == [17, 8, 8, 4]
+    with pytest.raises(UserError, match="17 frames of 512x512"):
+        smoke.generate(PROMPT, (512, 512), 37)
+
+
 def test_up_to_three_lengths_a_window_is_longer(smoke, monkeypatch):
     world = World(smoke, monkeypatch, CLIPS, (0, 32), (16, 48))
     smoke.extend(CLIPS[0, :17], PROMPT, 32)
