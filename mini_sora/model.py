@@ -27,7 +27,8 @@ class SamplerConfig:
     sampler, steps: see samplers.py; shift: above 1, more of the steps are near the noise (sampling_times);
     guidance: how far to go past the prediction without the prompt and without the frames that are known, at
     noise times between guide_from and guide_to; best_of: how many videos to make, of which the
-    fittest is kept (see Pipeline.fitness); 1 to extend and to edit, unless asked for there."""
+    fittest is kept (see Pipeline.fitness); unless asked for there, 1 to extend and to edit, and for a
+    picture, which is soon made, four times as many, if it is not 1."""
 
     schedule: str = "linear"
     target: str = "v"

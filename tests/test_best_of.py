@@ -170,6 +170,11 @@ def test_several_are_made_but_to_extend_and_to_edit(simple, monkeypatch):
     simple.upscale(video, 1.5)
     simple.edit(video, PROMPTS[1], best_of=2)
     assert made[5:] == [1, 1, 1, 1, 2]
+    simple.generate(PROMPTS[0], frames=1)
+    simple.generate(PROMPTS[0], frames=1, best_of=2)
+    monkeypatch.setattr(simple, "config", replace(usual, sampling=replace(usual.sampling, best_of=1)))
+    simple.generate(PROMPTS[0], frames=1)
+    assert made[10:] == [12, 2, 1], "a picture is soon made"
 
 
 def test_what_the_captioner_cannot_see_is_refused_before_the_work(smoke, monkeypatch):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"config", "layers", "patches", "parallel"},
+    {"config", "layers", "patches", "parallel", "signals"},
     {"muon", "graphs", "compile", "checkpoint", "diffusion", "vae", "text", "dit"},
     {"samplers", "video", "prompts"},
-    {"media", "data"},
-    {"sharing", "folder", "viz", "model", "pretrained"},
+    {"media", "data", "viz"},
+    {"sharing", "folder", "model", "pretrained"},
     {"captioner", "evaluate", "compare"},
     {"fit", "pipeline"},
+    {"windows"},
     {"tasks"},
     {"rows", "presets", "objectives"},
     {"measures"},

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from data_gen import make_batch
-from mini_sora import MiniSora, Video
+from mini_sora import MiniSora, Video, tasks
 from mini_sora.config import UserError
 from mini_sora.data import to_pixels
+from mini_sora.model import ModelConfig, Sora
+from mini_sora.text import Tokenizer
+from mini_sora.vae import VAE, VAEConfig
 
 PROMPT = "a red circle moves left"
 CLIPS = make_batch("shapes", range(2), (24, 32), 65).video
@@ -26,7 +29,8 @@ class World:
         self.sora, self.clips, self.stretches, self.masks, self.given = sora, clips, list(stretches), [], []
         monkeypatch.setattr(sora, "_film", self)
 
-    def __call__(self, prompts, sources, shape, given, known, **options):
+    def __call__(self, prompts, sources, shape, given, known, start, **options):
+        assert start == 1
         first, last = self.stretches[len(self.masks)]
         z = self.sora.encode(self.clips[: len(prompts), first : last + 1])
         assert z.shape[1:] == tuple(shape), "the window is not this long"
@@ -158,6 +162,17 @@ def test_a_loop_leads_from_its_end_to_its_beginning(smoke, monkeypatch):
     near(video.frames[17:], through(smoke, round_and_round)[0, 17:33])
 
 
+@pytest.mark.parametrize("stride, own", [(1, 1), (1, 5), (2, 5)])
+def test_any_length_goes_on_where_latents_have_fewer_frames(stride, own):
+    torch.manual_seed(0)
+    config = replace(ModelConfig(), vae=VAEConfig(time_stride=stride), families=("shapes",), frames=own)
+    network = Sora(config)
+    sora = MiniSora(config, VAE(config.vae), network, Tokenizer.train([PROMPT], 5))
+    for count, more in ((4, 4), (18, 8), (22, 8)):
+        for way in ("forward", "backward"):
+            assert len(sora.extend(CLIPS[0, :count], PROMPT, more, way, steps=1).frames) == count + more
+
+
 def test_any_length_goes_on(smoke):
     """What one task makes, another takes."""
     bridge = smoke.connect(CLIPS[0, :17], CLIPS[0, :16], PROMPT, 4, steps=1)
@@ -183,7 +198,7 @@ def test_a_video_with_a_prompt_is_looped_by_itself(smoke):
     [
         ({"frames": 15}, "in fours"),
         ({"frames": 8000}, "too many"),
-        ({"frames": 2400}, "patches"),
+        ({"frames": 36}, "36 frames between are too many"),
         ({"actions": np.zeros((1, 16), int)}, "no actions lead"),
     ],
 )
@@ -246,6 +261,9 @@ def test_actions_go_with_their_frames(smoke, monkeypatch):
     windows = [actions[:, first : first + 16].tolist() for first in range(0, 49, 8)]
     assert [part.tolist() for part in seen] == windows
     seen.clear()
+    smoke.edit(CLIPS[0], PROMPT, actions=actions)
+    assert [part.tolist() for part in seen] == windows
+    seen.clear()
     smoke.extend(CLIPS[0, :17], PROMPT, 48, actions=actions)
     assert [part.tolist() for part in seen] == windows[1:]
     seen.clear()
@@ -268,6 +286,48 @@ def test_windows_of_a_short_model_slide_too(smoke, monkeypatch, frames):
     for direction in ("forward", "backward"):
         assert len(smoke.extend(CLIPS[0, :5], PROMPT, 24, direction, steps=1).frames) == 29
     assert len(smoke.connect(CLIPS[0, :5], CLIPS[1, :5], PROMPT, 8, steps=1).frames) == 18
+
+
+@pytest.mark.parametrize("frames, masks", [(33, []), (37, ["11111111?"]), (65, ["111??"] * 6)])
+def test_a_long_video_is_made_again_window_by_window(smoke, monkeypatch, frames, masks):
+    """Each window begins with its own stretch, and knows what was made before, which was another video."""
+    other, seen = make_batch("shapes", range(2, 4), (24, 32), frames).video, []
+
+    def film(prompts, sources, shape, given, known, start, *_, **options):
+        assert start == 0.4
+        first = 4 * len(seen) if masks == ["11111111?"] else 8 * len(seen)
+        begun, made = (smoke.encode(clips[:, first : first + 4 * shape[1] - 3]) for clips in (CLIPS, other))
+        known = torch.zeros(shape[1], dtype=torch.bool) if known is None else known
+        torch.testing.assert_close(given[:, :, ~known], begun[:, :, ~known], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(given[:, :, known][:, :, 1:], made[:, :, known][:, :, 1:])
+        seen.append("".join("1" if k else "?" for k in known))
+        return made
+
+    monkeypatch.setattr(smoke, "_film", film)
+    videos = smoke.edit(list(CLIPS[:, :frames]), [PROMPT] * 2, 0.4)
+    assert seen[1:] == masks
+    near(np.stack([video.frames for video in videos]), through(smoke, other))
+
+
+@pytest.mark.parametrize(
+    "ask, said",
+    [
+        (lambda s: s.edit(np.zeros((53, 512, 512, 3), np.uint8), PROMPT), "17 frames of 512x512"),
+        (lambda s: s.upscale(CLIPS[0], 16, PROMPT), "17 frames of 384x512"),
+        (lambda s: s.upscale(CLIPS[0, :16], 2, PROMPT), "16 frames"),
+    ],
+)
+def test_what_is_too_large_is_refused_before_it_is_touched(smoke, monkeypatch, ask, said):
+    monkeypatch.setattr(smoke, "encode", None)
+    monkeypatch.setattr(tasks, "resized", None)
+    with pytest.raises(UserError, match=said):
+        ask(smoke)
+
+
+def test_what_was_filmed_is_told_once(smoke):
+    told = []
+    smoke.generate(PROMPT, frames=37, steps=1, tell=told.append)
+    assert len(told) == 1
 
 
 def test_strength_says_how_much_is_left(smoke):
@@ -340,7 +400,13 @@ def test_alone_or_in_a_batch(smoke, name, monkeypatch):
         (lambda s: s.connect(CLIPS[0], CLIPS[0, :3], PROMPT), "4 frames or more"),
         (lambda s: s.edit(CLIPS[0, :16], PROMPT), "16 frames"),
         (lambda s: s.extend(np.zeros((17, 512, 512, 3), np.uint8), PROMPT), "patches"),
-        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, 4000), "patches"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, 36), "36 frames between are too many, 32 at most"),
+        (lambda s: s.connect(*[np.zeros((17, 256, 256, 3), np.uint8)] * 2, PROMPT), "patches"),
+        (lambda s: s.edit(CLIPS[0, :17], PROMPT, size=(32, 32)), "no option 'size'"),
+        (lambda s: s.edit(CLIPS[0, :17], PROMPT, lengthen=True), "no option 'lengthen'"),
+        (lambda s: s.generate(PROMPT, old=True), "no option 'old'"),
+        (lambda s: s.animate(CLIPS[0, 0], PROMPT, old=True), "no option 'old'"),
+        (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, old=True), "no option 'old'"),
         (lambda s: s.connect(CLIPS[0], CLIPS[0, :, :, :24], PROMPT), "differ in size"),
         (lambda s: s.connect(CLIPS[0], CLIPS[0], PROMPT, frames=15), "15 frames cannot be added"),
         (lambda s: s.edit(CLIPS[0, :17], PROMPT, strength=0), "strength"),
