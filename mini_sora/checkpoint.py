@@ -72,6 +72,22 @@ def write_file(path, data):
         os.replace(made, path)
 
 
+def write_files(directory, files):
+    """Write {name: bytes} into a directory; one that is new is complete or absent. Raises UserError."""
+    directory = Path(directory)
+    if directory.exists():
+        for name, data in files.items():
+            write_file(directory / name, data)
+        return
+    made = aside(directory)
+    with _cleared(made, directory):
+        remove(made)
+        made.mkdir()
+        for name, data in files.items():
+            _write(made / name, data)
+        os.rename(made, directory)
+
+
 @contextmanager
 def _cleared(made, target):
     """Remove what was written aside when anything goes wrong; say in a sentence what did."""

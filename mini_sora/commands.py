@@ -13,7 +13,7 @@ from . import checkpoint
 from .captioner import Captioner
 from .config import from_dict, reader, require
 from .data import read_actions
-from .evaluate import judge, judgement, led, sheet, verdict
+from .evaluate import judge, judgements, led, sheet, verdict
 from .media import FITS, MOVIES, PICTURES, read_video
 from .model import SamplerConfig, check_size
 from .pipeline import warn_unknown
@@ -37,7 +37,7 @@ FLAGS = {
     "between": {
         "dest": "frames",
         "type": reader(int, "between"),
-        "help": "frames between, a multiple of 4 (16)",
+        "help": "frames between, a multiple of 4, up to 32 (16)",
     },
     "size": {
         "type": reader(tuple[int, int], "size"),
@@ -73,7 +73,7 @@ def add_sampling(sub):
     sub.add_argument(
         "--best-of",
         type=best_of,
-        help="make so many and keep the best (1; tiny 4, but to extend, edit or upscale)",
+        help="make so many and keep the best (1; tiny 4, pictures 16, but to extend, edit or upscale 1)",
     )
 
 
@@ -171,7 +171,7 @@ def _film(args, prompt):
         content = encode(frames(), path.suffix.lower())
     checkpoint.write_file(path, content)
     video = np.concatenate(made)
-    said, _ = judgement(video, prompt, sora.config.frames)
+    ((said, _),) = judgements([video], [prompt], sora.config.frames)
     print(f"{path}: {prompt}  [{said}{_led(args, video)}]")
     print(f"{time.perf_counter() - began:.2f} s a clip")
 
@@ -189,24 +189,24 @@ def _film_all(args):
         f"{output} is a name for one video, but there are {len(args.prompt)} prompts; put a prompt in quotes"
     )
     require(output.suffix.lower() not in FORMATS, named)
-    check_writable((output if output.exists() else output.parent) / "sheet.png", force=True)
+    require(output.exists() or not output.is_symlink(), f"{output} leads nowhere; choose another name")
+    check_writable(output / "sheet.png" if output.exists() else output, force=True)
     sora = _loaded(args, *args.prompt)
     began, told = time.perf_counter(), partial(_tell, args.prompt)
     with progress_bar("denoising") as progress:
         asked = {**_asked(args), **sampling_of(args)}
         videos = sora.generate(args.prompt, progress=progress, tell=told, **asked)
     seconds = time.perf_counter() - began
-    reports = judge([video.frames for video in videos], args.prompt)
-    output.mkdir(exist_ok=True)
-    for i, (video, report) in enumerate(zip(videos, reports, strict=True)):
-        path = output / f"{i:02d}.gif"
-        video.save(path, force=args.force)
-        print(f"{path}: {video.prompt}  [{verdict(report)}{_led(args, video.frames)}]")
-    frames = [video.frames for video in videos]
-    checkpoint.write_file(output / "sheet.png", sheet(frames, args.prompt, reports, len(frames)))
-    judged = [report.ok for report in reports if report]
-    others = f", {len(videos) - len(judged)} not judged" if len(judged) < len(videos) else ""
-    print(f"{output / 'sheet.png'}: {sum(judged)} of {len(judged)} right{others}")
+    frames, own = [video.frames for video in videos], sora.config.frames
+    verdicts = judgements(frames, args.prompt, own)
+    files = {f"{i:02d}.gif": video.to_bytes(".gif") for i, video in enumerate(videos)}
+    files["sheet.png"] = sheet(frames, args.prompt, verdicts, len(frames))
+    checkpoint.write_files(output, files)
+    for name, video, (said, _) in zip(files, videos, verdicts, strict=False):
+        print(f"{output / name}: {video.prompt}  [{said}{_led(args, video.frames)}]")
+    known = [right for _, right in verdicts if right is not None]
+    others = f", {len(videos) - len(known)} not judged" if len(known) < len(videos) else ""
+    print(f"{output / 'sheet.png'}: {sum(known)} of {len(known)} right{others}")
     print(f"{seconds / len(videos):.2f} s a clip")
 
 
@@ -238,7 +238,11 @@ def run_caption(args):
         require(fine, f"{output} is not where captions are looked for: captions.csv beside the videos")
         check_writable(output, args.force)
     captioner = Captioner.from_pretrained(args.weights, args.device)
-    videos = [read_video(path, min(captioner.config.size), fit=args.fit or "crop") for path in paths]
+    videos, side, fit = [], min(captioner.config.size), args.fit or "crop"
+    with progress_bar("reading") as progress:
+        for i, path in enumerate(paths):
+            progress(i, len(paths))
+            videos.append(read_video(path, side, fit=fit))
     with progress_bar("captioning") as progress:
         captions = captioner.caption(videos, not args.short, args.seed, progress)
     for path, caption, report in zip(paths, captions, judge(videos, captions), strict=True):

@@ -97,17 +97,25 @@ def verdict(report):
     return "as asked" if report.ok else "; ".join(report.why[:2])
 
 
-def judgement(video, prompt, own):
-    """(a verdict in words, whether it is a good one or None). A video of three times the model's own
-    length or more is judged piece by piece, as it was made: each so long must be as the prompt says."""
-    if len(video) < 3 * own:
-        (report,) = judge([video], [prompt])
-        return verdict(report), report and report.ok
+def judged(report):
+    """(a report in words, whether it is a good one or None)."""
+    return verdict(report), report and report.ok
+
+
+def judgements(videos, prompts, own):
+    """As judged, of videos of one length. Those of three times the model's own length or more are judged
+    piece by piece, as they were made: each so long must be as the prompt says."""
+    if len(videos[0]) < 3 * own:
+        return [*map(judged, judge(videos, prompts))]
+    return [_in_pieces(video, prompt, own) for video, prompt in zip(videos, prompts, strict=True)]
+
+
+def _in_pieces(video, prompt, own):
     starts = [*range(0, len(video) - own, max(1, own - 1)), len(video) - own]
     pieces = [video[i : i + own] for i in starts]
     reports = judge(pieces, [prompt] * len(pieces))
     if None in reports:  # which they all are, as the prompt is one that the checker cannot read
-        return verdict(None), None
+        return judged(None)
     right = sum(report.ok for report in reports)
     return f"as asked in {right} of {len(pieces)} pieces of {own / FPS:.0f} seconds", right == len(pieces)
 
@@ -118,13 +126,11 @@ def led(video, actions):
     return f"{right.sum()} of {len(right)} actions lead where they may"
 
 
-def sheet(videos, prompts, reports, count=24):
-    """A contact sheet of the first clips, each under its prompt and verdict, as PNG bytes."""
-    rows = list(zip(prompts, reports, strict=True))[:count]
+def sheet(videos, prompts, verdicts, count=24):
+    """A contact sheet of the first clips, each under its prompt and verdict (see judged), as PNG bytes."""
     titles = []
-    for prompt, report in rows:
-        said = textwrap.shorten(prompt, 110), textwrap.shorten(verdict(report), 110)
-        titles.append((f"{said[0]}  [{said[1]}]", report.ok if report else None))
+    for prompt, (words, right) in list(zip(prompts, verdicts, strict=True))[:count]:
+        titles.append((f"{textwrap.shorten(prompt, 110)}  [{textwrap.shorten(words, 110)}]", right))
     return contact_sheet(list(videos[:count]), titles)
 
 

@@ -6,6 +6,7 @@ The page is one file that needs no network: gallery.html, with the clips in it a
 import base64
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 
 from .compare import largest_step, paths
 from .data import resized, to_pixels
-from .evaluate import judge, judgement, verdict
+from .evaluate import judge, judgements, verdict
 from .measures import LASTING, MOVING, recolored, scenes_of
+from .pipeline import part
 from .rows import Row, film
 from .video import FPS
 
@@ -57,10 +59,11 @@ def card(prompt, *clips, judged=None, actions=(), wide=False, **more):
 
 
 class Gallery:
-    """The sections of the page, each made when it is asked for."""
+    """The sections of the page, each made when it is asked for. progress: called with (done, all) of one that
+    takes long."""
 
     def __init__(self, sora):
-        self.sora = sora
+        self.sora, self.progress = sora, None
         self.family = "shapes" if "shapes" in sora.config.families else sora.config.families[0]
 
     def clips(self, family="", count=1, bodies=(), size=None, frames=None, first=SEED, long=False):
@@ -94,7 +97,7 @@ class Gallery:
             ("Text to video", "Two seconds each, from a prompt and noise.", self.text),
             ("From noise to a clip", "What the model takes the clip to be, step by step.", self.noise),
             ("Long prompts", "Every fact in words, up to 135 of them.", self.long),
-            ("Any frame", "The same weights, from 16:9 to 9:16; and stills.", self.sizes),
+            ("Any frame", "The same weights, wide (7:4) and tall (4:7); and stills.", self.sizes),
             ("Worlds", "Things fall, hide behind walls, are filmed on the move, and change.", self.worlds),
             ("A world to act in", "Told what is done, it must know what comes of it.", self.play),
             ("Animate a picture", "The first frame is given.", self.animate),
@@ -234,8 +237,8 @@ class Gallery:
 
     def minute(self):
         prompt = self.moving(1, self.sora.config.frames, LASTING)[0].caption
-        video = self.sora.generate(prompt, seconds=60).frames
-        said, right = judgement(video, prompt, self.sora.config.frames)
+        video = self.sora.generate(prompt, seconds=60, progress=self.progress).frames
+        ((said, right),) = judgements([video], [prompt], self.sora.config.frames)
         shown = clip(video, f"a minute: {prompt}", f"{len(video) / FPS:.0f} seconds", large=True)
         return [card(prompt, shown, verdict=said, right=right)]
 
@@ -246,8 +249,9 @@ def gallery(sora, name, report=None, progress=None):
     made = Gallery(sora)
     sections, found = made.sections(), []
     for i, (title, words, make) in enumerate(sections):
+        made.progress = part(progress and partial(progress, name=title), i, 1, len(sections))
         if progress:
-            progress(i, len(sections), title)
+            made.progress(0, 1)
         found.append({"title": title, "words": words, "cards": make()})
     report, rows = report or {"rows": {}}, []
     for row, figures in report["rows"].items():

@@ -18,6 +18,7 @@ PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".g
 MOVIES = (".mp4",)
 MAX_PIXELS, MAX_ALL = 2**25, 2**32  # of one frame, and of all so far, before it is decoded
 MAX_MADE = 2**27  # of all frames that are kept
+MAX_BYTES = 2**28  # of a picture's file, as some kinds are read whole before they are looked at
 FITS = ("crop", "pad")
 
 
@@ -25,15 +26,21 @@ def read_video(path, side=32, size=None, fit="crop", frames=None):
     """A file as uint8 (T, H, W, 3), at 8 frames per second, T = 1 + 4n; a still picture has T = 1.
 
     side: the short side to come to, in pixels; H and W are then the multiples of 8 nearest to the file's
-    own aspect, from 9:16 to 16:9; or size: (H, W). fit: crop what does not fit, or pad with the colour
-    of the edge. frames: at most so many. Transparent parts become white. Raises UserError.
+    own aspect, from 9:16 to 16:9; or size: (H, W); all multiples of 8. fit: crop what
+    does not fit, or pad with the colour of the edge. frames: at most so many. Transparent parts become
+    white. Raises UserError.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     kinds = (*PICTURES, *MOVIES)
     require(suffix in kinds, f"{path} ends in {suffix!r}; what can be read is {', '.join(kinds)}")
     require(path.is_file(), f"there is no file {path}; check the name")
-    require(path.stat().st_size > 0, f"{path} is empty")
+    held = path.stat().st_size
+    require(held > 0, f"{path} is empty")
+    fine = held <= MAX_BYTES or suffix in MOVIES
+    require(fine, f"{path} has more than {MAX_BYTES >> 20} MiB; make it smaller first")
+    fine = all(whole >= 8 and whole % 8 == 0 for whole in size or (side,))
+    require(fine, f"{size or side} pixels do not work: sides are multiples of 8")
     require(fit in FITS, f"fit is {fit!r}; it is one of {', '.join(FITS)}")
     most = MAX_FRAMES if frames is None else frames
     require(1 <= most <= MAX_FRAMES, f"{most} frames do not work: from 1 to {MAX_FRAMES}")
@@ -97,14 +104,17 @@ def _movie(path):
     with path.open("rb") as file, av.open(file, format="mp4") as container:
         require(container.streams.video, f"{path} has no pictures")
         stream = container.streams.video[0]
+        wide = float(stream.sample_aspect_ratio or 1)  # of a pixel, as on old discs
         _check_pixels(path, stream.width, stream.height, 1)
         start, image = 0.0, None
         for i, frame in enumerate(container.decode(stream)):
-            _check_pixels(path, frame.width, frame.height, i + 1)
+            width = max(1, round(frame.width * wide))
+            _check_pixels(path, max(width, frame.width), frame.height, i + 1)
             time = float(frame.pts * stream.time_base)
             if image:
                 yield image, time - start
-            start, image = time, frame.to_image().rotate(frame.rotation, expand=True)
+            shown = frame.to_image(width=width, height=frame.height)
+            start, image = time, shown.rotate(frame.rotation, expand=True)
         if image:
             yield image, 1 / float(stream.average_rate or FPS)
 

@@ -1,5 +1,6 @@
 """The command line: what it makes, and one sentence with exit code 2 for every mistake."""
 
+import errno
 import json
 import re
 import shlex
@@ -12,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_gen import make_clip
-from mini_sora import MiniSora, Video, viz
+from mini_sora import MiniSora, Video, checkpoint, viz
 from mini_sora.__main__ import build_parser, main
 from mini_sora.config import UserError
 from mini_sora.media import read_video
@@ -51,6 +52,25 @@ def test_generate_makes_a_directory_for_several_prompts(smoke_run, tmp_path, cap
     captured = capsys.readouterr()
     assert "right" in captured.out and "[not judged]" in captured.out
     assert "exists" in fails(*argv)
+    assert main([*argv, "--force", "--seconds", "7", "--steps", "1"]) == 0
+    assert "as asked in 0 of 4 pieces of 2 seconds" in capsys.readouterr().out
+
+
+def test_of_several_videos_none_is_left_where_one_cannot_be_written(smoke_run, tmp_path, monkeypatch, fails):
+    out, write = tmp_path / "many", checkpoint._write
+
+    def full(path, data):
+        if path.name == "01.gif":
+            raise OSError(errno.ENOSPC, "full")
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "_write", full)
+    argv = ("generate", PROMPT, "a dog", "-o", out, "--weights", smoke_run, "--steps", "1")
+    assert "no space is left" in fails(*argv)
+    assert not list(tmp_path.iterdir())
+    out.symlink_to(tmp_path / "nowhere")
+    assert "leads nowhere" in fails(*argv)
+    assert "another name" in fails(*argv[:4], tmp_path / ("x" * 248), *argv[5:])
 
 
 def test_unknown_words_are_named(smoke_run, tmp_path, capsys):

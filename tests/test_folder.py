@@ -33,11 +33,12 @@ def folder(place, clips=8, longest=None, **settings):
 
 
 def test_batches_are_stretches_of_the_videos(place):
+    (place / "c.webp").unlink()
     data = folder(place, clips=32)
     shots = data[0]
     assert shots.clips.shape == (32, 17, 32, 32, 3) and shots.clips.dtype == torch.uint8
     assert not shots.actions.any() and shots.actions.shape == (32, 16)
-    assert set(shots.prompts) == {"a circle, and more", "a square"}, "the third is too short"
+    assert set(shots.prompts) == {"a circle, and more", "a square"}
     for video, prompt in zip(shots.clips.numpy(), shots.prompts, strict=True):
         clip = CLIPS[0 if "circle" in prompt else 1].video
         starts = [i for i in range(len(clip) - 16) if np.array_equal(clip[i : i + 17], video)]
@@ -56,10 +57,10 @@ def test_each_caption_goes_with_its_own_video(place):
 
 
 def test_a_folder_that_was_changed_is_another(place):
-    before = folder(place).digest()
-    assert folder(place).digest() == before
+    before = folder(place, frames=(5,)).digest()
+    assert folder(place, frames=(5,)).digest() == before
     (place / "c.txt").write_text("another text")
-    assert folder(place).digest() != before
+    assert folder(place, frames=(5,)).digest() != before
 
 
 def test_lengths_are_drawn_and_cut(place):
@@ -68,6 +69,9 @@ def test_lengths_are_drawn_and_cut(place):
     for i in range(20):
         seen[data[i].clips.shape[1]] |= set(data[i].prompts)
     assert seen[33] == {"a circle, and more"} and "ein dreieck fällt" in seen[5]
+    for name in "bc":
+        (place / f"{name}.webp").unlink()
+    (place / "captions.csv").write_text("a.webp,a circle", encoding="utf-8")
     assert folder(place, frames=(33,), longest=9)[0].clips.shape[1] == 9
 
 
@@ -78,9 +82,26 @@ def test_lengths_are_drawn_and_cut(place):
         (lambda p: (p / "c.txt").write_text(" \n"), ["c.webp has no caption"]),
         (lambda p: (p / "a.webp").write_bytes(b"RIFF"), ["a.webp is damaged"]),
         (lambda p: ((p / "a.webp").write_bytes(b""), (p / "d.gif").write_bytes(b"x")), ["a.webp", "d.gif"]),
-        (lambda p: (p / "b.webp").unlink(), ["there is no b.webp"]),
-        (lambda p: (p / "captions.csv").write_text("../x.gif,a square"), ["there is no ../x.gif"]),
-        (lambda p: (p / "captions.csv").write_text("a.webp"), ["captions.csv, line 1"]),
+        (lambda p: (p / "b.webp").unlink(), ["there is no file 'b.webp'"]),
+        (lambda p: (p / "captions.csv").write_text("none.gif,a square"), ["there is no file 'none.gif'"]),
+        (
+            lambda p: (p / "captions.csv").write_text("a red circle " * 30 + ",a.webp"),
+            ["line 1: there is no"],
+        ),
+        (
+            lambda p: (p / "captions.csv").write_text(f"../{p.name}/a.webp,a square"),
+            ["there is no file '../"],
+        ),
+        (
+            lambda p: (p / "captions.csv").write_text("a.webp," + 200_000 * "x"),
+            ["captions.csv cannot be read"],
+        ),
+        (lambda p: (p / "captions.csv").write_text("name,caption\na.webp"), ["line 1", "line 2", "b.webp"]),
+        (lambda p: (p / "captions.csv").write_text("a.webp,1\nb.webp,2\na.webp,3"), ["line 3", "already"]),
+        (lambda p: (p / "a.webp").rename(p / "a.mov"), ["line 1: there is no file 'a.webp'"]),
+        (lambda p: (p / "captions.csv").write_text("c.txt,a text"), ["line 1: c.txt is none of .png"]),
+        (lambda p: (p / "c.webp").rename(p / "c.MOV"), ["c.MOV has a caption, but is none of .png"]),
+        (lambda p: [(p / name).write_bytes(b"\xff") for name in ("c.txt", "a.webp")], ["c.txt", "a.webp"]),
         (lambda p: (p / "c.txt").write_bytes(b"\xff\xfe\x00"), ["c.txt", "UTF-8"]),
         (lambda p: (p / "captions.csv").write_bytes(b"a.webp,\xff"), ["captions.csv", "UTF-8"]),
         (lambda p: [f.unlink() for f in p.iterdir()], ["has no videos"]),
@@ -90,31 +111,68 @@ def test_lengths_are_drawn_and_cut(place):
 def test_what_cannot_be_used_is_named(place, spoil, words):
     spoil(place)
     with pytest.raises(UserError) as error:
-        folder(place)
+        folder(place, frames=(5,))
     assert all(word in str(error.value) for word in words)
 
 
 def test_videos_that_are_too_short_are_named(place):
-    with pytest.raises(UserError, match="has 101 frames; the longest has 33"):
+    with pytest.raises(UserError, match=r"c.webp has 5 frames at 8 a second, and is to have 17"):
+        folder(place, frames=(17, 33))
+    with pytest.raises(UserError, match=r"a.webp has 33.*b.webp has 17.*c.webp has 5"):
         folder(place, frames=(101,))
+
+
+def test_what_is_no_video_is_left_alone(place):
+    (place / "license.txt").write_bytes("\xa9 2026".encode("latin-1"))
+    (place / "c.json").write_text("{}")
+    (place / "captions.txt").write_text("how they were made")
+    (place / "d").mkdir()
+    (place / "e.mp4").mkdir()
+    (place / "d.txt").write_text("what is in there")
+    assert len(folder(place, frames=(5,)).shots) == 3
+
+
+def test_one_mistake_is_told_once(place):
+    (place / "c.txt").write_bytes(b"\xff")
+    with pytest.raises(UserError) as error:
+        folder(place, frames=(5,))
+    assert str(error.value) == f"{place / 'c.txt'} cannot be read: save it as UTF-8"
+    (place / "captions.csv").write_text("a.webp,1\nb.webp,2\nc.webp,3")
+    assert len(folder(place, frames=(5,)).shots) == 3, "the table comes first"
+
+
+def test_what_may_not_be_read_is_named(place, monkeypatch):
+    def denied(path, **_):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(folder_module, "read_video", denied)
+    with pytest.raises(UserError, match=r"a\.webp cannot be read: Permission denied; .*b\.webp"):
+        folder(place, frames=(5,))
+
+
+def test_what_is_held_in_memory_has_a_limit(place, monkeypatch):
+    monkeypatch.setattr(folder_module, "MAX_HELD", 40 * 32 * 32 * 3)
+    with pytest.raises(UserError, match="MiB of frames; take some"):
+        folder(place, frames=(5,))
 
 
 @pytest.mark.parametrize("start", [True, False])
 def test_a_caption_that_is_too_long_is_named_before_training(start, place, smoke_run, tmp_path, fails):
     (place / "c.txt").write_text(" ".join(f"{n}x" for n in range(300)))
-    argv = ["train", "--preset", "smoke", "--data", place, "--out", tmp_path / "run"]
+    argv = ["train", "--preset", "smoke", "--data", place, "--data.frames", "5", "--out", tmp_path / "run"]
     said = fails(*argv, *(["--start", smoke_run] if start else []))
     assert "'0x 1x " in said and "is too long" in said
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_is_read_once(place, monkeypatch):
-    first = folder(place)
+    first = folder(place, frames=(5,))
     monkeypatch.setattr(folder_module, "read_video", lambda *_, **__: pytest.fail("read again"))
-    assert folder(place).shots is first.shots
+    assert folder(place, frames=(5,)).shots is first.shots
 
 
 def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):
+    (place / "c.webp").unlink()
     out = tmp_path / "run"
     assert main(["train", "--preset", "smoke", "--data", str(place), "--out", str(out)]) == 0
     assert "2 clips to look at" in capsys.readouterr().out
@@ -126,6 +184,7 @@ def test_a_model_is_trained_on_own_clips(place, tmp_path, capsys):
 
 
 def test_a_trained_model_learns_on(place, smoke, smoke_run, tmp_path, capsys):
+    (place / "c.webp").unlink()
     own = ["train", "--preset", "smoke", "--data", str(place), "--start", str(smoke_run)]
     little = ["--dit.fit.steps", "1", "--dit.fit.adam_rate", "1e-6", "--dit.fit.muon_rate", "1e-6"]
     assert main([*own, *little, "--model.sampling.best_of", "2", "--out", str(tmp_path / "run")]) == 0

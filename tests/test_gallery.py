@@ -7,6 +7,7 @@ import re
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 from browser import Browser, find
 from PIL import Image
 
+from mini_sora import MiniSora
 from mini_sora.__main__ import main
-from mini_sora.gallery import Gallery, picture
+from mini_sora.gallery import Gallery, gallery, picture
 from mini_sora.presets import PRESETS
 
 SIZE = 3_000_000
@@ -44,6 +46,15 @@ def test_the_page_is_one_small_file_with_everything(page):
     clips = [clip for section in data["sections"] for card in section["cards"] for clip in card["clips"]]
     assert all(clip["alt"] for clip in clips) and max(clip["frames"] for clip in clips) == 481
     assert any(card.get("right") for card in data["sections"][0]["cards"]) and data["rows"]
+
+
+def test_the_bar_moves_within_the_minute(monkeypatch):
+    simple, told = MiniSora.from_pretrained("simple"), []
+    monkeypatch.setattr(Gallery, "sections", lambda self: [("A", "", list), ("A minute", "", self.minute)])
+    monkeypatch.setattr(simple, "generate", partial(simple.generate, steps=1))
+    gallery(simple, "simple", progress=lambda *args, name: told.append((*args, name)))
+    assert told[:2] == [(0, 2, "A"), (1, 2, "A minute")] and told[-1][0] == pytest.approx(2)
+    assert len([done for done, *_ in told if 1 < done < 2]) > 10
 
 
 def test_a_model_is_shown_at_what_its_families_have():

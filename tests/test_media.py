@@ -115,6 +115,24 @@ def test_a_film_is_turned_as_its_camera_was(tmp_path):
     assert frames.shape == (48, 32, 3) and frames[:, 20:].min() > 200 and frames[:, :12].max() < 50
 
 
+def test_a_film_of_pixels_that_are_not_square_is_as_wide_as_it_is_shown(tmp_path, monkeypatch):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=8, options={"crf": "1"})
+        stream.width = stream.height = 64
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for _ in range(5):
+            frame = np.zeros((64, 64, 3), np.uint8)
+            frame[:, :32] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    frame = read_video(tmp_path / "v.mp4")[0]
+    assert frame.shape == (32, 48, 3) and frame[:, :22].min() > 200 and frame[:, 26:].max() < 50
+    monkeypatch.setattr(media, "MAX_PIXELS", 80 * 64)  # fewer than are shown, and more than there are
+    with pytest.raises(UserError, match="96x64 pixels"):
+        read_video(tmp_path / "v.mp4")
+
+
 def test_frame_rates_become_eight_a_second(tmp_path):
     frames = [Image.new("RGB", (32, 32), (i * 10,) * 3) for i in range(20)]
     path = tmp_path / "v.webp"
@@ -284,6 +302,27 @@ def test_a_film_without_pictures_is_named(tmp_path):
         container.mux(sound.encode())
     with pytest.raises(UserError, match="has no pictures"):
         read_video(tmp_path / "v.mp4")
+
+
+def test_a_picture_of_too_many_bytes_is_refused_before_it_is_read(tmp_path):
+    path = picture(tmp_path, Image.new("RGB", (8, 8)), "p.webp")
+    with path.open("ab") as file:
+        file.truncate(2**28 + 1)  # which takes no place on the disk
+    with pytest.raises(UserError, match="has more than 256 MiB"):
+        read_video(path)
+
+
+def test_a_film_may_have_as_many_bytes_as_it_likes(tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    Video(CLIP[:5]).save(tmp_path / "v.mp4")
+    monkeypatch.setattr(media, "MAX_BYTES", 10)
+    assert len(read_video(tmp_path / "v.mp4")) == 5
+
+
+@pytest.mark.parametrize("how", [{"size": (0, 32)}, {"size": (32, 30)}, {"side": 0}, {"side": 20}])
+def test_strange_sides_are_refused(tmp_path, how):
+    with pytest.raises(UserError, match="sides are multiples of 8"):
+        read_video(picture(tmp_path, Image.new("RGB", (8, 8))), **how)
 
 
 def test_a_strange_fit_is_refused(tmp_path):
