@@ -7,9 +7,8 @@ random state to go on bit for bit (on one kind of processor): model, EMA, optimi
 import json
 import math
 import signal
-import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from .config import UserError, check_numbers, difference, require, to_dict
 from .data import batches, step_generator
 from .graphs import Recorded, RecordedStep
 from .muon import Muon
+from .signals import Signals, Stopped
 from .viz import loss_curve
 
 
@@ -176,28 +176,6 @@ def read_metrics(out):
         raise UserError(f"{path} is damaged; delete it to go on without what it tells") from None
 
 
-@contextmanager
-def _interrupts():
-    """Within this block a first SIGINT or SIGTERM is only noted; a second acts at once."""
-    caught = []
-
-    def note(number, frame):
-        caught.append(number)
-        signal.signal(number, old[number])
-        with suppress(OSError, RuntimeError):  # nobody may be there to read it
-            print("\nstopping when this step is done; a second time, at once", file=sys.stderr)
-
-    try:
-        old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals go elsewhere
-        old = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
 def fit(
     model,
     loss,
@@ -258,11 +236,17 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(row) for row in read_metrics(out) if row["step"] < first] if found else []
 
-    def save(step):
+    def note():
         checkpoint.write_file(out / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
+
+    def save(step):
+        note()
         tensors = {"model": model.state_dict(), "ema": ema.weights, "optimizer": _flatten(optimizers)}
         checkpoint.save(folder / f"step-{step:07d}", tensors, {"step": step, "setup": setup, "place": place})
         checkpoint.keep_newest(folder, step)
+
+    def due(step):
+        return step % config.preview_every == 0 or step == config.steps
 
     def show(step):
         checkpoint.write_file(out / "loss.png", loss_curve(lines, out.name))
@@ -273,6 +257,7 @@ def fit(
             kind, seen = ("txt", seen.encode()) if isinstance(seen, str) else ("png", seen)
             checkpoint.write_file(out / "samples" / f"step-{step:07d}.{kind}", seen)
             lines.append(json.dumps({"step": step - 1, **figures}))
+            note()
             bar.set_postfix({k: f"{v:.2f}" for k, v in figures.items()})
 
     fused = compiled(model) if config.compile else {}
@@ -290,14 +275,24 @@ def fit(
     made = iter(batches(data, turns, config.workers))
     hidden = quiet or rank > 0
     bar = tqdm(total=config.steps, initial=first, desc=out.name, disable=hidden, mininterval=1, unit="step")
-    with bar, _interrupts() as caught:
+    with bar, Signals() as signals:
+        if rank == 0 and first and due(first) and "loss" in json.loads(lines[-1]):  # saved, and not shown
+            show(first)
         for step in range(first, config.steps):
             began = time.perf_counter()
-            batch = next(made)
+            try:
+                with signals.stopping(ranks == 1):  # of several none may leave the others in a step
+                    batch = next(made)
+            except Stopped:
+                if step > first:
+                    save(step)
+                saved = " and saved" if step else ""
+                tqdm.write(f"stopped at step {step} of {config.steps}{saved}; go on with --resume")
+                raise SystemExit(128 + signals.caught[0]) from None
             waited = time.perf_counter() - began
             value = loss(forward, batch, step_generator(seed, step * ranks + rank))
             value.backward()
-            told = value.new_tensor([value.item(), max(caught, default=0)])
+            told = value.new_tensor([value.item(), max(signals.caught, default=0)])
             parallel.average([*(p.grad for p in model.parameters() if p.grad is not None), told])
             value, signalled = told.tolist()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -323,16 +318,16 @@ def fit(
             bar.update()
             done = step + 1
             if rank == 0:
-                if done % config.preview_every == 0 or done == config.steps:
-                    show(done)
                 if done % config.save_every == 0 or done == config.steps or signalled:
                     save(done)
-            if signalled:  # one that comes during the save waits for the next step
+                if due(done):
+                    show(done)
+            if signalled:
                 if rank == 0:
                     tqdm.write(f"stopped at step {done} of {config.steps} and saved; go on with --resume")
-                raise SystemExit(128 + (caught[0] if caught else signal.SIGTERM))
-        if caught:
-            raise SystemExit(128 + caught[0])
+                raise SystemExit(128 + (signals.caught[0] if signals.caught else signal.SIGTERM))
+        if signals.caught:
+            raise SystemExit(128 + signals.caught[0])
 
     for name, p in model.named_parameters():
         p.data.copy_(ema.weights[name])

@@ -16,7 +16,7 @@ from data_gen import code_digest
 from . import checkpoint, parallel
 from .config import difference, require, to_dict
 from .data import Captions, cores, to_pixels
-from .evaluate import faithful, judge, scores, sheet, spread, through_vae
+from .evaluate import faithful, judge, judged, scores, sheet, spread, through_vae
 from .fit import check_means, fit, read_metrics
 from .model import Sora
 from .objectives import course, dit_objective, expander_objective, reused, stream, to_latents, vae_objective
@@ -40,9 +40,9 @@ def train(config, out, resume=False, force=False, device="cpu", inexact=False, q
 
     config: a TrainConfig, or a CaptionerTraining; stages: what runs it, Stages unless said; resume: go on
     with the run that is there; force: delete it and start afresh; device: cpu, cuda or cuda:N; inexact:
-    resume on another machine, or with other code of the world, too; quiet: no bars. Prints a table at the
-    end. Returns (model, report); of several processes (torchrun) the first alone has a report. Raises
-    UserError.
+    resume on another machine, or with other code of the world, too; quiet: no bars of training. Prints a
+    table at the end. Returns (model, report); of several processes (torchrun) the first alone has a report.
+    Raises UserError.
     """
     device = parallel.own_device(device)
     check_device(device)
@@ -248,7 +248,8 @@ class Stages(Run):
             rebuilt, psnr = through_vae(model, truth)
             reports = judge(rebuilt, prompts, actions)
             right = {"right": scores(reports)["all"]} if any(reports) else {}
-            return {"psnr": psnr.mean().item(), **right}, sheet(rebuilt[::8], prompts[::8], reports[::8])
+            shown = sheet(rebuilt[::8], prompts[::8], map(judged, reports[::8]))
+            return {"psnr": psnr.mean().item(), **right}, shown
 
         setup = {"model": to_dict(c.model.vae), "vae": to_dict(how), "given": self.given()}
         out = self.out / "vae"
@@ -283,7 +284,7 @@ class Stages(Run):
             reports = judge(videos, prompts, actions)
             few = slice(0, None, len(clips))
             right = {"right": scores(reports)["all"]} if any(reports) else {}
-            return right, sheet(videos[few], prompts[few], reports[few])
+            return right, sheet(videos[few], prompts[few], map(judged, reports[few]))
 
         setup = {"model": to_dict(c.model), "dit": to_dict(how), "given": self.given()}
         out = self.out / "dit"
@@ -297,7 +298,7 @@ class Stages(Run):
         own = self.start and replace(self.start.config.expander, temperature=c.model.expander.temperature)
         if own == c.model.expander:
             expander.load_state_dict(self.start.expander.state_dict())
-        reads = digest(sora)
+        reads = digest(sora.sora.text)
         sora = MiniSora(c.model, sora.vae, sora.sora, sora.tokenizer, sora.words, expander)
         data = Captions(c.data, how.families, how.fit.batch, c.seed + (3 << 20))
         prompts = [brief for brief, _ in data.unseen(32, c.model.size, c.model.frames)]

@@ -145,6 +145,63 @@ def test_signals_then_resume_is_exact(tmp_path, number, code):
     assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
 
 
+def test_what_was_learned_is_kept_where_it_cannot_be_shown(tmp_path):
+    def preview(model):
+        raise Stop
+
+    def shown(model):
+        return {"score": 1.5}, b"picture"
+
+    config = dataclasses.replace(CONFIG, preview_every=12)
+    with pytest.raises(Stop):
+        run(tmp_path, config, preview=preview)
+    assert checkpoint.steps_of(tmp_path / "checkpoints")[-1][0] == 12
+    run(tmp_path, config, preview=shown, resume=True)
+    assert (tmp_path / "samples" / "step-0000012.png").read_bytes() == b"picture"
+    run(tmp_path, config, preview=preview, resume=True)  # as it has been shown
+
+
+def test_a_signal_while_something_is_shown_acts_after_it(tmp_path):
+    asked = []
+
+    class Noted:
+        def __getitem__(self, index):
+            asked.append(index)
+            return index
+
+    def preview(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}, b"picture"
+
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, data=Noted(), preview=preview)
+    assert stopped.value.code == 143 and asked == [*range(6)]
+    assert checkpoint.steps_of(tmp_path / "checkpoints")[-1][0] == 6
+
+
+def test_a_signal_acts_at_once_where_a_batch_is_waited_for(tmp_path, capsys):
+    """As the first one of thousands may be, which are made before the first step."""
+
+    class Slow:
+        def __init__(self, slow):
+            self.slow = slow
+
+        def __getitem__(self, index):
+            if index == self.slow:
+                os.kill(os.getpid(), signal.SIGINT)
+                pytest.fail("it went on")
+            return index
+
+    for slow, said in ((0, "stopped at step 0 of 12;"), (6, "stopped at step 6 of 12 and saved;")):
+        with pytest.raises(SystemExit) as stopped:
+            run(tmp_path / "cut", data=Slow(slow), resume=True)
+        assert stopped.value.code == 130 and said in capsys.readouterr().out
+    assert checkpoint.steps_of(tmp_path / "cut" / "checkpoints")[-1][0] == 6
+    run(tmp_path / "cut", resume=True)
+    run(tmp_path / "whole")
+    assert same(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
 def test_a_run_is_saved_where_nobody_reads_what_it_says(tmp_path):
     script = textwrap.dedent(SCRIPT.format(tests=str(checkpoint.Path(__file__).parent)))
     command = [sys.executable, "-c", script, str(tmp_path)]
