@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from data_gen import WorldError, compare, parse
+from data_gen import WorldError, code_digest, compare, parse
 
 from . import checkpoint, parallel
 from .captioner import Captioner, CaptionNetwork
@@ -91,7 +91,8 @@ def asked_of(config):
     if "shapes" in config.families:
         bodies = {"one body": (1,), "two bodies": (2,), "three and four": (3, 4)}
         rows = [Row(f"shapes, {name}", "shapes", bodies=some, **whole) for name, some in bodies.items()]
-        rows.append(Row("shapes, heldout", "shapes", "heldout", **whole))
+        held = "shapes-simple" if "shapes-simple" in config.families else ""
+        rows.append(Row("shapes, heldout", "shapes", "heldout", unlike=held, **whole))
         rows.append(Row("shapes, images", "shapes", size=config.size, frames=1))
     others = [name for name in dict.fromkeys(config.families) if name not in ("shapes", "shapes-simple")]
     return rows + [Row(name, name, **whole) for name in others]
@@ -133,7 +134,8 @@ def evaluate_captions(captioner, count, folder=None, progress=None, seed=0):
     name, and after each; seed: of the wordings.
     """
     rows = asked_of(captioner.config)
-    report = {"digest": digest(captioner), "clips": count, "seed": seed, "rows": {}}
+    about = {"digest": digest(captioner), "world": code_digest()[:16]}
+    report = about | {"clips": count, "seed": seed, "rows": {}}
     if folder:
         clear(folder)
     if progress:

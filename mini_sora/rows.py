@@ -83,7 +83,7 @@ def rows_of(config):
         base = "shapes" if "shapes" in config.families else config.families[0]
         rows += [
             Row("images", base, size=config.size, frames=1, least=0.95, aim=0.99),
-            Row("first frame known", base, given=True, least=0.9, aim=0.97, **whole),
+            Row("first frame known", base, given=True, least=0.9, aim=0.97, **told),
             Row("square", base, size=(side, side), frames=config.frames),
         ]
         longer = sorted({round(side * n / 32) * 8 for n in (5, 6, 7)} - {side})  # 5:4 to 7:4, in eights

@@ -25,10 +25,10 @@ class Calls:
 
 def share_out(calls, most=None):
     """(place, result) of functions without arguments that need nothing of one another, as they are
-    done: where there is one for each core or more, each on a core and a thread of its own, which is
+    done: where there are more than half as many as cores, each on a core and a thread of its own, which is
     faster than one after another on all. most: cores to use, all where not said, 0 for none but this."""
     most = cores() if most is None else most
-    workers = most if len(calls) >= most else 0
+    workers = min(most, len(calls)) if 2 * len(calls) > most else 0
     before = multiprocessing.active_children()
     try:
         found = iter(batches(Calls(calls), range(len(calls)), workers, ordered=False))

@@ -42,6 +42,14 @@ def test_calls_are_shared_out_a_thread_to_each(monkeypatch):
     assert all(pids[0] == pids[1] != os.getpid() for _, pids in share_out([inner] * 2))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_fewer_calls_than_cores_are_shared_out_too(monkeypatch):
+    monkeypatch.setattr(sharing, "cores", lambda: 4)
+    pids = [{pid for _, (_, pid, _) in share_out([partial(where, 0)] * calls)} for calls in (3, 2)]
+    assert len(pids[0]) == 3 and os.getpid() not in pids[0]
+    assert pids[1] == {os.getpid()}
+
+
 def test_what_is_done_first_comes_first(monkeypatch):
     monkeypatch.setattr(sharing, "cores", lambda: 2)
     calls = [partial(time.sleep, seconds) for seconds in (2.0, 0.1, 0.1, 0.1)]
