@@ -70,11 +70,12 @@ shapes(video=clip.video)
 strip(clip.video, labels=["a clip of the world: 17 frames of 32 x 32 pixels"])
 
 # %% [markdown]
-# **2. The VAE** compresses: four frames of 4 x 4 pixels become one latent cell of a few numbers. The diffusion
+# **2. The VAE** (variational autoencoder: a network that makes few numbers of a clip, and one that makes the clip of them
+# again) compresses: four frames of 4 x 4 pixels become one latent cell of a few numbers. The diffusion
 # happens there, where there is little to compute. What the VAE loses, no later part can bring back.
 
 # %%
-z = sora.encode(clip.video[None])  # (B, C, K, h, w)
+z = sora.encode(clip.video[None])  # (B, C, K, h, w): clips, channels, latent frames, rows, columns
 back = sora.decode(z)[0]
 shapes(video=clip.video, latents=z)
 print(f"{clip.video.size / z.numel():.0f} times fewer numbers")
@@ -120,8 +121,8 @@ slide(lambda step: strip(guesses[step - 1]), range(1, 21), "step", still=(1, 3, 
 #
 # **1.** Find a prompt of this world that the model gets *wrong*: the checker says no. (Bodies: circle,
 # square, triangle. Colours: red, green, blue, yellow, cyan, magenta, orange, white. They move left, right, rise,
-# sink, or stay still. Seeds are free.) In its usual 20 steps about one clip in 250 is wrong, so let it hurry: with `steps=3` it is about one
-# in ten. Ask for many at once: `sora.generate` takes a list of prompts, and the seed counts up along it.
+# sink, or stay still. Seeds are free.) In its usual 20 steps about one clip in 250 is wrong, so let it hurry: with `steps=3` far more
+# are, of some prompts one in four. Ask for many at once: `sora.generate` takes a list of prompts, and the seed counts up along it.
 
 
 # %% tags=["exercise"]

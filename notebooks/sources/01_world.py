@@ -113,6 +113,7 @@ for weighted in (True, False):
 #
 # `check` compares facts that are told with facts that are seen. Like any measuring instrument it has two kinds of
 # mistakes: to refuse what is right, and to accept what is wrong. Both must be known before it may judge a model.
+# In brackets stands a 95% interval (Wilson's): of intervals that are made so, 95 in 100 hold the true share.
 
 # %%
 families = ("shapes", "bounce", "occlusion", "change")

@@ -49,7 +49,9 @@ shapes(clip=clip, chunks=to_chunks(clip, 4))
 # gradients reach both; the decoder makes pixels of it.
 #
 # - **Reconstruction**: the pixels should come back. Alone, it makes the variances zero and the means far apart.
-# - **KL divergence** to the unit Gaussian: the latents should be simple. Alone, it makes all clips the same.
+# - **KL divergence** to the unit Gaussian: the latents should be simple. (It is the mean, over draws of a latent, of the
+#   logarithm of how much likelier it is by its own Gaussian than by the unit one; 0 where both are the same.) Alone, it makes
+#   all clips the same.
 #
 # Train one, for a minute. What differs from the ground counts up to nine times as much in the reconstruction
 # (`body_weight=8`): bodies are a small part of the picture, and what is asked about. Muon makes all directions of a hidden

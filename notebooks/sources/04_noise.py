@@ -41,8 +41,8 @@ shapes(data=data)
 # ## The way in: adding noise
 #
 # The forward process mixes data and noise: `z_t = alpha(t) z_0 + sigma(t) eps`, with t from 0 (data) to 1 (noise).
-# A *schedule* is a choice of alpha and sigma. Two are drawn here: the straight line of flow matching, and the
-# quarter circle, whose variance stays one.
+# A *schedule* is a choice of alpha and sigma. Two are drawn here: the straight line (*flow matching* is to learn the
+# velocity along it), and the quarter circle, whose variance stays one.
 #
 # In the files of this project z is (B, C, K, h, w) and t is (B, K), a noise time for each latent frame. A point is a
 # clip with two channels, one frame and one pixel.
@@ -227,7 +227,7 @@ print(f"{'data':>8}{distance(draw_data(1000), data):9.4f}")
 # ## Who agrees with whom
 #
 # With the same network and fine steps DDIM and Euler end at the same point from the same noise: both follow
-# one curve, the probability flow. On the *linear* schedule a single Euler step *is* a DDIM step. DDPM agrees with
+# one curve, that of dz/dt = v with the network's v (the *probability flow*). On the *linear* schedule a single Euler step *is* a DDIM step. DDPM agrees with
 # them only as a distribution. Let us see the curves, each from the noise at its circle to its end at the dot.
 
 

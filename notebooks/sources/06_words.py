@@ -254,7 +254,7 @@ for what in sorted(right, key=lambda what: np.mean(right[what])):
 #
 # It can also read a clip that is said to show something: how likely it would have been to write just these words tells how well they
 # fit. So of several clips of one prompt it can choose one: *best of n*. (The first DALL-E ranked 512 pictures of each prompt in
-# this way, by CLIP.) The model that made the clips can be asked, too: noised again, a clip in which something flickers, or comes from
+# this way, by CLIP, a network that scores how well words fit a picture.) The model that made the clips can be asked, too: noised again, a clip in which something flickers, or comes from
 # nowhere, is harder to denoise than one like those it learned from, so its loss is higher. `fitness` counts both: the logarithm of the
 # words' likelihood, minus six times the logarithm of the loss. **Predict:** `tiny` is right in about half of its clips of two bodies. How often
 # would the best of four be, chosen by the captioner, which errs itself, by the DiT, which is judge of its own work, by both, and how often if the

@@ -67,7 +67,7 @@ clips(video, sora.animate(scene.video[0], other, seed=0), labels=[scene.caption,
 # saw each chunk alone, so a clip's beginning can be encoded before there is anything in front of it. One thing is in the way:
 # in the longer clip, frame 0 of the old one is the last of a chunk whose other three frames are still to be made, so that chunk
 # is not known. The library lets every window begin with one frame more, which is dropped, so that the old clip falls into whole
-# chunks (`_go_back` in `tasks.py`).
+# chunks (`_go_back` in `windows.py`).
 
 # %%
 scene = scenes_of(sora, 1, 33, ("left",))[0]
@@ -180,7 +180,7 @@ for strength, video in zip(strengths, edited, strict=True):
 # ## Upscale: the same, from a draft
 #
 # A small draft is quick to make, and to throw away. It is enlarged, some noise is added, and the model takes it away at the
-# larger size; every task but `edit` does so by itself, where the short side is longer than the model's own. **Predict:** what can be sharper than the
+# larger size; every task but `edit` and `upscale` begins with such a draft by itself, where the short side is longer than the model's own. **Predict:** what can be sharper than the
 # enlargement, and what can be true of it that was not in the draft?
 
 # %%
