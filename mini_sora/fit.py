@@ -276,7 +276,8 @@ def fit(
     hidden = quiet or rank > 0
     bar = tqdm(total=config.steps, initial=first, desc=out.name, disable=hidden, mininterval=1, unit="step")
     with bar, Signals() as signals:
-        if rank == 0 and first and due(first) and "loss" in json.loads(lines[-1]):  # saved, and not shown
+        unseen = first and due(first) and lines and "loss" in json.loads(lines[-1])  # saved, and not shown
+        if rank == 0 and unseen:
             show(first)
         for step in range(first, config.steps):
             began = time.perf_counter()
